@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ * The plain structs that the stages exchange: settings, host states, tokens, outputs, trials. */
+#ifndef RECORD_H
+#define RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Decoding hyperparameters with the names and the meaning of Hugging Face's generate(). */
+struct rec_settings {
+    bool do_sample;               /* false: greedy; temperature 0 is greedy too */
+    double temperature;           /* > 0, default 1 */
+    uint32_t top_k;               /* 0: off. Default 50 as in HF, with do_sample only */
+    double top_p;                 /* (0, 1], 1: off */
+    double min_p;                 /* [0, 1], 0: off */
+    double repetition_penalty;    /* > 0, 1: off; over prompt and output */
+    uint32_t no_repeat_ngram_size;/* 0: off; over prompt and output */
+    uint32_t max_new_tokens;      /* >= 1, default 20 */
+    uint32_t num_return_sequences;/* >= 1; samples 0..n-1 differ in their noise only */
+    const char *const *stop;      /* texts that end the output (cut off it); n_stop of them */
+    size_t n_stop;
+};
+
+enum rec_cache {
+    REC_CACHE_COLD = 0,  /* the prefix is computed anew, from an empty cache */
+    REC_CACHE_FORKED     /* a longer sequence is computed first, then forked at the prefix */
+};
+
+/* What must not matter: how the same trial is computed. */
+struct rec_host {
+    uint32_t threads;     /* >= 1 */
+    uint32_t batch;       /* >= 1 sequences decoded together; the others are computed beside */
+    uint32_t chunk;       /* >= 1 tokens of prefill at a time */
+    enum rec_cache cache;
+};
+
+struct rec_top {
+    int32_t id;
+    float logprob;            /* natural log, temperature 1, nothing masked */
+    float logprob_processed;  /* after the processors; NAN: removed by them */
+};
+
+struct rec_token {
+    int32_t id;
+    float logprob, logprob_processed;
+    float entropy;            /* nats, of the raw distribution */
+    float margin;             /* nats, raw: best minus second best log-probability */
+    float tail_mass;          /* raw probability outside top[] */
+    uint32_t n_top;
+    struct rec_top *top;      /* raw best first, ties by lowest id; n_top entries */
+};
+
+enum rec_stop { REC_STOP_NONE = 0, REC_STOP_EOS, REC_STOP_STOP, REC_STOP_LENGTH };
+
+/* One output. Owns its arrays; rec_output_release frees them. */
+struct rec_output {
+    enum rec_stop stop;
+    size_t n_tokens;
+    struct rec_token *tokens;
+    struct rec_top *tops;         /* all tokens' top[] in one allocation */
+    char *text;                   /* bytes, possibly invalid UTF-8; NUL behind; eos not in it */
+    size_t text_len;
+    char logits_digest[65];       /* SHA-256 over the full logits of every step, in order */
+};
+
+void rec_output_release(struct rec_output *o);      /* zeroes; NULL arrays are fine */
+const char *rec_stop_name(enum rec_stop s);         /* "eos" "stop" "length" */
+const char *rec_cache_name(enum rec_cache c);       /* "cold" "forked" */
+void rec_settings_default(struct rec_settings *s);  /* the defaults above */
+
+#endif
