@@ -23,6 +23,15 @@ const char *rec_cache_name(enum rec_cache c)
     return c == REC_CACHE_FORKED ? "forked" : "cold";
 }
 
+const char *rec_purpose_name(enum rec_purpose p)
+{
+    static const char *const names[] = {
+        "seeds", "repeats", "hosts", "control:identical", "control:vary", "control:seed",
+        "control:capture",
+    };
+    return names[p];
+}
+
 void rec_settings_default(struct rec_settings *s)
 {
     *s = (struct rec_settings){

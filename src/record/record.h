@@ -64,9 +64,32 @@ struct rec_output {
     char logits_digest[65];       /* SHA-256 over the full logits of every step, in order */
 };
 
+/* Why a trial is run. SEEDS may share a prefix tree with its neighbours (the result is as if it
+ * had not); all others are computed anew from an empty cache, since they test sameness. */
+enum rec_purpose {
+    REC_PURPOSE_SEEDS = 0,          /* one setting under different seeds: what diversity it has */
+    REC_PURPOSE_REPEATS,            /* one key again and again in one host state */
+    REC_PURPOSE_HOSTS,              /* one key in different host states */
+    REC_PURPOSE_CONTROL_IDENTICAL,  /* must come out identical, or the run is invalid */
+    REC_PURPOSE_CONTROL_VARY,       /* must vary over seeds, or nothing could have been seen */
+    REC_PURPOSE_CONTROL_SEED,       /* sampled, one seed twice: must be identical */
+    REC_PURPOSE_CONTROL_CAPTURE     /* with and without captured log-probabilities: same tokens */
+};
+
+struct rec_trial {
+    uint64_t index;                 /* place in the plan */
+    char key[65];                   /* SHA-256 of everything that the result is a function of */
+    enum rec_purpose purpose;
+    uint32_t prompt, setting, host; /* indices in the plan */
+    uint64_t seed;
+    uint32_t sample, repeat;
+    uint32_t n_top;                 /* alternatives kept per token; 0: log-probabilities not captured */
+};
+
 void rec_output_release(struct rec_output *o);      /* zeroes; NULL arrays are fine */
 const char *rec_stop_name(enum rec_stop s);         /* "eos" "stop" "length" */
 const char *rec_cache_name(enum rec_cache c);       /* "cold" "forked" */
+const char *rec_purpose_name(enum rec_purpose p);   /* "seeds" "repeats" "hosts" "control:identical" … */
 void rec_settings_default(struct rec_settings *s);  /* the defaults above */
 
 #endif
