@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ * From an experiment file to an ordered, content-addressed list of trials.
+ *
+ *     struct idem_err err = {0};
+ *     struct plan *p = plan_open("experiments/h1-same-input.yaml", NULL, &err);
+ *     plan_expand(p, model_digest, "idem-numerics-1/q8", &err);
+ *     for (size_t i = 0; i < p->n_trials; i++) … p->trials[i] …
+ *     plan_close(p);
+ *
+ * docs/experiment.md explains every key of the file. An unknown key, a wrong type or a value
+ * outside its range is an error "<file>:<line>:<column>: …" that says what is allowed.
+ */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/digest.h"
+#include "base/err.h"
+#include "record/record.h"
+
+enum { PLAN_N_PURPOSES = REC_PURPOSE_CONTROL_CAPTURE + 1 };
+
+struct plan_prompt {
+    const char *id, *kind;        /* kind: free word such as "fact" */
+    const char *text;             /* UTF-8, not empty */
+    const char *system;           /* NULL, or the system message; with chat only */
+    bool chat;                    /* rendered by the model's chat template, else raw */
+    char digest[DIGEST_HEX];      /* of chat, system and text: what the key names */
+};
+
+struct plan_setting {
+    const char *id;               /* "base", "temperature=0.1", or the corner's name */
+    const char *factor, *level;   /* "temperature", "0.1"; both NULL for base and corners */
+    struct rec_settings values;
+    const char *canonical;        /* JSON, one line, every hyperparameter, keys sorted */
+};
+
+struct plan_host {
+    const char *id;               /* "threads=1 batch=8 chunk=64 cache=cold" */
+    struct rec_host state;
+};
+
+/* "A more deterministic output follows from this direction of this factor." The settings are
+ * ordered as claimed: settings[0] the most deterministic. Tested over the SEEDS trials, paired
+ * by prompt: number of distinct outputs over the seeds. */
+struct plan_claim {
+    const char *id, *text, *factor;
+    size_t n_settings;            /* >= 2 */
+    const uint32_t *settings;     /* indices in plan.settings */
+    const char *const *levels;    /* their levels as text */
+};
+
+enum plan_correction { PLAN_CORRECTION_HOLM = 0, PLAN_CORRECTION_NONE };
+
+/* The rule of the verdict, declared before the run. */
+struct plan_decision {
+    double confidence;            /* of every interval, default 0.95 */
+    double max_differing;         /* the hypothesis is supported when the upper bound of the share
+                                     of differing computations is at most this, and none differed */
+    enum plan_correction correction;   /* over the family of claims */
+    const char *text;             /* the same in words */
+};
+
+struct plan {
+    const char *path;             /* of the experiment file */
+    const char *name, *title, *hypothesis;
+    const char *model;            /* path or catalogue name as in the file */
+    size_t n_prompts, n_settings, n_hosts, n_claims, n_seeds, n_trials;
+    struct plan_prompt *prompts;
+    struct plan_setting *settings;   /* [0] is base */
+    struct plan_host *hosts;         /* [0] is where seeds, repeats and controls run */
+    struct plan_claim *claims;
+    uint64_t *seeds;
+    uint32_t n_top;               /* alternatives kept per token */
+    uint32_t n_repeats;           /* computations of each key in REPEATS */
+    struct plan_decision decision;
+    size_t n_prompts_declared;    /* n_prompts < this: --limit was used, the run is a quick look */
+
+    struct rec_trial *trials;     /* after plan_expand, in the order in which they are to be run */
+    size_t n_by_purpose[PLAN_N_PURPOSES];
+    char model_digest[DIGEST_HEX];
+    char numerics[64];
+    char digest[DIGEST_HEX];      /* of the whole plan: file, model, numerics, every trial */
+
+    struct plan_intern *intern;   /* what only expansion needs */
+    struct arena arena;           /* owns everything above */
+};
+
+struct plan_options {             /* all zero is the default */
+    uint32_t limit_prompts;       /* > 0: only the first N prompts */
+};
+
+/* Reads and checks the file (and its prompt file, whose path is relative to it). */
+struct plan *plan_open(const char *path, const struct plan_options *o, struct idem_err *err);
+void plan_close(struct plan *p);                 /* NULL is allowed */
+
+/* Fills trials and digest. model_digest: 64 hexadecimal digits. numerics: the backend's. */
+int plan_expand(struct plan *p, const char *model_digest, const char *numerics,
+                struct idem_err *err);
+
+/* The whole plan without its trials as one line of canonical JSON; the caller frees. The run
+ * database keeps it, so that a report needs nothing else. After plan_expand. Shape:
+ *   {"name", "title", "hypothesis", "model", "model_digest", "numerics", "digest",
+ *    "n_prompts_declared", "n_trials", "n_top", "n_repeats", "seeds": [n, …],
+ *    "prompts":  [{"id", "kind", "text", "system"|null, "chat"}, …],
+ *    "settings": [{"id", "factor"|null, "level"|null, "values": {hyperparameter: value, …}}, …],
+ *    "hosts":    [{"id", "threads", "batch", "chunk", "cache"}, …],
+ *    "claims":   [{"id", "text", "factor", "settings": [index, …], "levels": ["0.1", …]}, …],
+ *    "decision": {"confidence", "max_differing", "correction": "holm"|"none", "text"}} */
+char *plan_json(const struct plan *p);
+
+/* ---- what it will cost, and what it can show ------------------------------------------------ */
+
+struct plan_rates {               /* tokens per second, measured or assumed */
+    double prefill, decode_1, decode_8;   /* decode of one sequence, of eight or more together */
+};
+
+struct plan_estimate {
+    uint64_t n_trials;
+    uint64_t prefill_tokens, decode_tokens;  /* at most: no output ends early, nothing is shared */
+    uint64_t fresh_prefill_tokens, fresh_decode_tokens;   /* of these: computed anew by purpose */
+    double seconds;               /* with the SEEDS trials unshared: an upper bound */
+    uint64_t disk_bytes;
+    uint64_t n_computations;      /* fresh trials that are compared with another: all but one of
+                                     each group of equal (prompt, setting, seed, sample) */
+    double detectable;            /* upper bound at decision.confidence of the share that differs,
+                                     if none of n_computations does: 1 - (1 - confidence)^(1/n) */
+};
+/* prompt_tokens[n_prompts], or NULL: a token per three bytes. After plan_expand. */
+void plan_estimate(const struct plan *p, const uint32_t *prompt_tokens,
+                   const struct plan_rates *rates, struct plan_estimate *out);
+
+#endif
