@@ -52,9 +52,14 @@ struct store_run {
     uint64_t model_file_bytes;
     uint32_t n_vocab, n_ctx;       /* tokens */
     uint32_t limit_prompts;        /* --limit N; 0: all prompts. Marked in every report */
+    uint32_t n_prompts_declared;   /* of the experiment file; 0: as many as there are here */
+    uint32_t n_seeds, n_repeats;   /* as declared, for the text; the trials are what counts */
+    const char *plan_json;         /* the whole plan without its trials (plan_json), for other tools */
     /* The decision rule, declared by the experiment before the run. */
-    double confidence;             /* of every interval, 0.95 */
-    double alpha;                  /* of every claim after Holm's correction, 0.05 */
+    double confidence;             /* of every interval, 0.95; alpha of a claim is 1 - confidence */
+    double max_differing;          /* sameness is supported when none differed and the upper bound of
+                                    * the differing share is at most this */
+    const char *correction;        /* over the family of claims: "holm" or "none" */
     uint32_t n_bootstrap;          /* resamples of an interval; 0: the report's default */
     uint64_t bootstrap_seed;
     const char *rule;              /* the rule in words, as the experiment states it */
@@ -73,8 +78,8 @@ struct store_prompt {
 
 struct store_setting {
     const char *name;              /* "example", "temperature=0.1": unique */
-    const char *factor;            /* the one hyperparameter that differs from the base, "" for
-                                    * the base itself, "corner" where several differ */
+    const char *factor, *level;    /* the one hyperparameter that differs from the base and its value
+                                    * as text; both "" for the base (setting 0) and for corners */
     struct rec_settings settings;
 };
 
@@ -83,17 +88,17 @@ struct store_host {
     struct rec_host host;
 };
 
-/* A claim says that setting `more` gives more deterministic output than setting `less`, prompt by
- * prompt. A claim over several pairs is tested on each prompt's mean over its pairs. */
-struct store_claim_pair { uint32_t less, more; };   /* indices of settings */
+/* A claim puts settings in order: settings[0] is said to give the most deterministic output. It is
+ * tested paired by prompt, over the SEEDS trials. */
 struct store_claim {
     const char *id;                /* "temperature": unique */
     const char *text;              /* "a lower temperature makes output more deterministic" */
-    const char *measure;           /* "identical_pairs": share of pairs of outputs of one prompt under
-                                    * different seeds that are equal token by token */
-    double min_effect;             /* difference of the measure (0..1) below which nothing is said */
-    const struct store_claim_pair *pairs;
-    size_t n_pairs;
+    const char *factor;            /* "temperature" */
+    const char *measure;           /* "distinct_outputs": of one prompt over the seeds (the default for
+                                    * NULL), or "identical_pairs": share of equal pairs of them */
+    const uint32_t *settings;      /* indices of settings, n_settings >= 2 */
+    const char *const *levels;     /* their levels as text */
+    size_t n_settings;
 };
 
 struct store_plan {
