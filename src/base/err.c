@@ -40,19 +40,15 @@ int err_prefix(struct idem_err *err, const char *fmt, ...)
 {
     if (!err)
         return -1;
-    char old[sizeof err->msg];
+    char old[sizeof err->msg], prefix[sizeof err->msg];
     memcpy(old, err->msg, sizeof old);
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+    int n = vsnprintf(prefix, sizeof prefix, fmt, ap);
     va_end(ap);
-    size_t used = n < 0 ? 0 : (size_t)n;
-    if (used >= sizeof err->msg)
-        used = sizeof err->msg - 1;
-    n = snprintf(err->msg + used, sizeof err->msg - used, ": %s", old);
-    if (n > 0 && (size_t)n >= sizeof err->msg - used)
-        trim_utf8(err->msg, sizeof err->msg - 1);
-    return -1;
+    if (n < 0)
+        prefix[0] = '\0';
+    return err_set(err, err->code, "%s: %s", prefix, old);
 }
 
 int err_memory(struct idem_err *err, const char *what, unsigned long long n_bytes)
