@@ -37,9 +37,6 @@ static inline uint64_t gguf_u64(const uint8_t *p)
 /* Order of bytes, then of length. */
 int gguf_str_cmp(struct gguf_str a, struct gguf_str b);
 
-/* True if s is well-formed UTF-8 (Unicode 15, table 3-7). */
-bool gguf_utf8_valid(struct gguf_str s);
-
 /* Room for a quoted name: 64 bytes of it as "\xNN", an ellipsis, a NUL. */
 enum { GGUF_QUOTED = 64 * 4 + 4 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "gguf/gguf_impl.h"
 
 enum {
@@ -105,7 +106,7 @@ static int take_name(struct cursor *c, size_t max, struct gguf_str *out)
     if (out->len > max)
         return fail(c, IDEM_ERR_FORMAT, at, "its name has %zu bytes; %zu are allowed",
                     out->len, max);
-    if (memchr(out->data, 0, out->len) != NULL || !gguf_utf8_valid(*out))
+    if (memchr(out->data, 0, out->len) != NULL || !utf8_valid(out->data, out->len, NULL))
         return fail(c, IDEM_ERR_FORMAT, at + 8, "its name is not UTF-8 text without NUL");
     return 0;
 }
