@@ -114,7 +114,7 @@ struct kern_ops {
                      size_t head_dim, size_t j);
     /* Folds one KV block of one kv head into n queries. s_j: fma over d ascending; the block's
      * max, exp, 8-lane sum, o: fma over j ascending from 0; then the fold of docs/numerics.md.
-     * scratch: kern_attn_scratch_bytes(head_dim, n). */
+     * scratch: kern_attn_scratch_bytes(head_dim) bytes, 64-byte aligned. */
     void (*attn_block)(struct kern_attn *a, size_t n, const void *k, const void *v, bool f16,
                        size_t head_dim, void *scratch);
     /* o[d] = o[d] / l */
@@ -126,7 +126,7 @@ struct kern_ops {
 };
 
 size_t kern_scratch_bytes(size_t n_cols);
-size_t kern_attn_scratch_bytes(size_t head_dim, size_t n);
+size_t kern_attn_scratch_bytes(size_t head_dim);
 
 /* NULL where this build or this CPU does not have it. */
 const struct kern_ops *kern_ops_ref(void);

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT
+ * Every kernel of a variant against the definition, by memcmp: random and adversarial inputs,
+ * every weight type, every tail length, guard bytes around each output. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/half.h"
+#include "kernels/kernels.h"
+
+enum { GUARD = 16 };                       /* floats before and after each output */
+
+struct check {
+    const struct kern_ops *ref, *var;
+    uint64_t rng;
+    uint64_t n_cases;
+    bool ok;
+    char detail[256];                      /* the first difference */
+};
+
+static uint64_t next(struct check *c)      /* splitmix64 (Steele et al. 2014) */
+{
+    uint64_t z = (c->rng += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+static size_t below(struct check *c, size_t n)
+{
+    return (size_t)(next(c) % n);
+}
+
+/* Kinds of input: ordinary, wide range, tiny (subnormal), equal magnitudes, sparse. */
+enum { N_KINDS = 5 };
+static float value(struct check *c, int kind)
+{
+    uint64_t u = next(c);
+    float f = (float)(int64_t)(u >> 40) * 0x1p-23f - 1.0f;     /* [-1, 1) */
+    switch (kind) {
+    case 0: return 2 * f;
+    case 1: return f * half_bits_f32((uint32_t)(107 + (u & 31)) << 23);   /* 2^-20 .. 2^11 */
+    case 2: return f * 0x1p-130f;
+    case 3: return u & 1 ? 1.0f : -1.0f;
+    default: return u % 7 ? (u & 8 ? 0.0f : -0.0f) : f;
+    }
+}
+
+static float *floats(struct check *c, size_t n, int kind)
+{
+    float *x = malloc((n + 1) * sizeof *x);
+    for (size_t i = 0; x && i < n; i++)
+        x[i] = value(c, kind);
+    return x;
+}
+
+/* An output with guards, both copies filled alike. */
+static float *output(size_t n)
+{
+    float *y = malloc((n + 2 * GUARD) * sizeof *y);
+    for (size_t i = 0; y && i < n + 2 * GUARD; i++)
+        y[i] = -12345.0f;
+    return y ? y + GUARD : NULL;
+}
+
+static void output_free(float *y)
+{
+    if (y)
+        free(y - GUARD);
+}
+
+static void differ(struct check *c, const char *what, size_t i, uint32_t a, uint32_t b)
+{
+    if (c->ok)
+        snprintf(c->detail, sizeof c->detail, "%s: word %zu is %08x, the reference has %08x", what,
+                 i, b, a);
+    c->ok = false;
+}
+
+static void compare(struct check *c, const char *what, const void *a, const void *b, size_t n_words)
+{
+    c->n_cases++;
+    if (memcmp(a, b, n_words * 4) == 0)
+        return;
+    for (size_t i = 0; i < n_words; i++) {
+        uint32_t x, y;
+        memcpy(&x, (const uint8_t *)a + 4 * i, 4);
+        memcpy(&y, (const uint8_t *)b + 4 * i, 4);
+        if (x != y) {
+            differ(c, what, i, x, y);
+            return;
+        }
+    }
+}
+
+static void compare_guarded(struct check *c, const char *what, const float *a, const float *b, size_t n)
+{
+    compare(c, what, a - GUARD, b - GUARD, n + 2 * GUARD);
+}
+
+static bool out_of_memory(struct check *c)
+{
+    c->ok = false;
+    snprintf(c->detail, sizeof c->detail, "not enough memory for the check");
+    return true;
+}
+
+/* ---- matrices -------------------------------------------------------------------------------- */
+
+static const enum qtype TYPES[] = {
+    QTYPE_F32, QTYPE_F16, QTYPE_BF16, QTYPE_Q4_0, QTYPE_Q4_1, QTYPE_Q5_0, QTYPE_Q5_1, QTYPE_Q8_0,
+    QTYPE_Q4_K, QTYPE_Q5_K, QTYPE_Q6_K,
+};
+
+/* Random bytes, or all bits set (the largest integers), with finite scales. */
+static uint8_t *file_rows(struct check *c, enum qtype type, size_t n_rows, size_t n_cols, bool extreme)
+{
+    const struct qtype_info *info = qtype_info(type);
+    size_t n_blocks = n_rows * (n_cols / info->block_elems), size = info->block_bytes;
+    uint8_t *rows = malloc(n_blocks * size);
+    for (size_t b = 0; rows && b < n_blocks; b++) {
+        uint8_t *p = rows + b * size;
+        for (size_t i = 0; i < size; i++)
+            p[i] = extreme ? 0xFF : (uint8_t)next(c);
+        uint16_t d = half_f32_to_f16(value(c, extreme ? 3 : 1)), m = half_f32_to_f16(value(c, 1));
+        float f = value(c, 1);
+        uint16_t bf = (uint16_t)(half_f32_bits(f) >> 16);
+        if (type == QTYPE_F32)
+            memcpy(p, &f, 4);
+        else if (type == QTYPE_BF16)
+            memcpy(p, &bf, 2);
+        else if (type == QTYPE_Q6_K)
+            memcpy(p + 208, &d, 2);
+        else
+            memcpy(p, &d, 2);
+        if (type == QTYPE_Q4_1 || type == QTYPE_Q5_1 || type == QTYPE_Q4_K || type == QTYPE_Q5_K)
+            memcpy(p + 2, &m, 2);
+        if (type == QTYPE_Q8_0 && extreme)
+            memset(p + 2, b % 2 ? 0x80 : 0x7F, 32);
+    }
+    return rows;
+}
+
+static void check_matmul_shape(struct check *c, enum qtype type, size_t n_rows, size_t n_cols,
+                               size_t n_tokens, bool extreme, bool f32)
+{
+    struct kern_matrix w;
+    size_t bytes = kern_matrix_init(&w, type, n_rows, n_cols), n_groups = kern_n_groups(&w);
+    size_t nb = n_cols / KERN_BLOCK, ldy = n_rows + below(c, 3), ldx = n_cols + below(c, 3);
+    uint8_t *rows = file_rows(c, type, n_rows, n_cols, extreme);
+    float *x = floats(c, ldx * n_tokens, extreme ? 3 : (int)below(c, N_KINDS));
+    float *a = output(ldy * n_tokens), *b = output(ldy * n_tokens);
+    struct kern_q8 *q = malloc((nb + 1) * n_tokens * sizeof *q);
+    void *scratch = aligned_alloc(64, (kern_scratch_bytes(n_cols) + 63) / 64 * 64);
+    w.data = aligned_alloc(64, bytes);
+    char what[96];
+    snprintf(what, sizeof what, "%s %zux%zu, %zu tokens, %s", qtype_info(type)->name, n_rows, n_cols,
+             n_tokens, f32 ? "f32" : "q8");
+
+    if (!rows || !x || !a || !b || !q || !scratch || !w.data) {
+        out_of_memory(c);
+    } else {
+        size_t cut = below(c, n_groups + 1);
+        kern_pack(&w, rows, 0, cut);
+        kern_pack(&w, rows, cut, n_groups);
+        if (f32) {
+            c->ref->matmul_f32(a, ldy, &w, x, ldx, n_tokens, 0, n_groups, scratch);
+            c->var->matmul_f32(b, ldy, &w, x, ldx, n_tokens, cut, n_groups, scratch);
+            c->var->matmul_f32(b, ldy, &w, x, ldx, n_tokens, 0, cut, scratch);
+        } else {
+            for (size_t t = 0; t < n_tokens; t++)
+                c->ref->quantize(q + t * nb, x + t * ldx, n_cols);
+            c->ref->matmul_q8(a, ldy, &w, q, n_tokens, 0, n_groups);
+            c->var->matmul_q8(b, ldy, &w, q, n_tokens, cut, n_groups);
+            c->var->matmul_q8(b, ldy, &w, q, n_tokens, 0, cut);
+        }
+        compare_guarded(c, what, a, b, ldy * n_tokens);
+    }
+    free(rows);
+    free(x);
+    output_free(a);
+    output_free(b);
+    free(q);
+    free(scratch);
+    free(w.data);
+}
+
+static void check_matmul(struct check *c, bool f32)
+{
+    for (size_t i = 0; i < sizeof TYPES / sizeof TYPES[0]; i++) {
+        enum qtype type = TYPES[i];
+        size_t unit = qtype_info(type)->block_elems;
+        if (!f32 && !kern_type_is_quantised(type))
+            continue;
+        for (size_t n_tokens = 1; n_tokens <= 17; n_tokens++)
+            for (size_t n_rows = 1; n_rows <= 17; n_rows += n_tokens == 1 ? 1 : 5)
+                check_matmul_shape(c, type, n_rows, unit * (1 + below(c, unit == 1 ? 70 : 5)), n_tokens,
+                                   below(c, 4) == 0, f32);
+        check_matmul_shape(c, type, 64, unit == 1 ? 333 : 1536 / unit * unit, 130, false, f32);
+        check_matmul_shape(c, type, 24, unit == 1 ? 512 : 512 / unit * unit, 9, true, f32);
+    }
+}
+
+static void check_matmul_q8(struct check *c) { check_matmul(c, false); }
+static void check_matmul_f32(struct check *c) { check_matmul(c, true); }
+
+static void check_quantize(struct check *c)
+{
+    for (int i = 0; i < 400; i++) {
+        size_t n = KERN_BLOCK * (1 + below(c, 9));
+        float *x = floats(c, n, i % N_KINDS);
+        struct kern_q8 *a = calloc(n, sizeof *a), *b = calloc(n, sizeof *b);
+        if (!x || !a || !b) {
+            out_of_memory(c);
+        } else {
+            if (i % 10 == 0)
+                x[below(c, n)] *= 0x1p100f;
+            for (size_t k = 0; k < n && i % 7 == 0; k++)   /* ties of the rounding */
+                x[k] = (float)((int)below(c, 255) - 127) + (k % KERN_BLOCK ? 0.5f : 0.0f);
+            c->ref->quantize(a, x, n);
+            c->var->quantize(b, x, n);
+            compare(c, "quantize", a, b, n / KERN_BLOCK * sizeof *a / 4);
+        }
+        free(x);
+        free(a);
+        free(b);
+    }
+}
+
+/* ---- vectors ----------------------------------------------------------------------------------- */
+
+typedef void (*vector_fn)(const struct kern_ops *ops, float *y, const float *x, const float *z, size_t n);
+
+static void run_rmsnorm(const struct kern_ops *o, float *y, const float *x, const float *z, size_t n)
+{
+    o->rmsnorm(y, x, z, n, 1e-5f);
+}
+static void run_silu(const struct kern_ops *o, float *y, const float *x, const float *z, size_t n)
+{
+    o->silu_mul(y, x, z, n);
+}
+static void run_gelu(const struct kern_ops *o, float *y, const float *x, const float *z, size_t n)
+{
+    o->gelu_mul(y, x, z, n);
+}
+static void run_add(const struct kern_ops *o, float *y, const float *x, const float *z, size_t n)
+{
+    memcpy(y, z, n * sizeof *y);
+    o->add(y, x, n);
+}
+static void run_scale(const struct kern_ops *o, float *y, const float *x, const float *z, size_t n)
+{
+    o->scale(y, x, z[0], n);
+}
+
+static void check_vector(struct check *c, const char *what, vector_fn fn)
+{
+    for (size_t n = 1; n <= 140; n++) {
+        for (int kind = 0; kind < N_KINDS; kind++) {
+            float *x = floats(c, n, kind), *z = floats(c, n, 0), *a = output(n), *b = output(n);
+            if (!x || !z || !a || !b) {
+                out_of_memory(c);
+            } else {
+                for (size_t i = 0; i < n && n % 5 == 0; i++)
+                    x[i] *= 100;               /* where exp leaves its range */
+                fn(c->ref, a, x, z, n);
+                fn(c->var, b, x, z, n);
+                compare_guarded(c, what, a, b, n);
+            }
+            free(x);
+            free(z);
+            output_free(a);
+            output_free(b);
+        }
+    }
+}
+
+static void check_rmsnorm(struct check *c) { check_vector(c, "rmsnorm", run_rmsnorm); }
+static void check_silu(struct check *c) { check_vector(c, "silu_mul", run_silu); }
+static void check_gelu(struct check *c) { check_vector(c, "gelu_mul", run_gelu); }
+static void check_add(struct check *c) { check_vector(c, "add", run_add); }
+static void check_scale(struct check *c) { check_vector(c, "scale", run_scale); }
+
+static void check_rope(struct check *c)
+{
+    for (int i = 0; i < 200; i++) {
+        size_t n_rot = 2 * (1 + below(c, 40)), hd = n_rot + below(c, 9), n = 3 * hd;
+        float *x = floats(c, n, i % N_KINDS), *cs = floats(c, n_rot, 0), *a = output(n), *b = output(n);
+        if (i % 2 && n_rot > 16)
+            n_rot = n_rot / 16 * 16;
+        if (!x || !cs || !a || !b) {
+            out_of_memory(c);
+        } else {
+            memcpy(a, x, n * sizeof *a);
+            memcpy(b, x, n * sizeof *b);
+            c->ref->rope(a, 3, hd, n_rot, cs, cs + n_rot / 2, i % 4 < 3);
+            c->var->rope(b, 3, hd, n_rot, cs, cs + n_rot / 2, i % 4 < 3);
+            compare_guarded(c, "rope", a, b, n);
+        }
+        free(x);
+        free(cs);
+        output_free(a);
+        output_free(b);
+    }
+}
+
+static void check_finite(struct check *c)
+{
+    for (size_t n = 1; n <= 40; n++) {
+        for (size_t bad = 0; bad <= n; bad++) {
+            float *x = floats(c, n, (int)(n % N_KINDS));
+            if (!x) {
+                out_of_memory(c);
+                continue;
+            }
+            if (bad < n)
+                x[bad] = bad % 3 == 0 ? NAN : bad % 3 == 1 ? INFINITY : -INFINITY;
+            uint32_t a = c->ref->all_finite(x, n), b = c->var->all_finite(x, n);
+            compare(c, "all_finite", &a, &b, 1);
+            free(x);
+        }
+    }
+}
+
+static void check_logstats(struct check *c)
+{
+    for (size_t n = 1; n <= 300; n++) {
+        float *x = floats(c, n, (int)(n % N_KINDS));
+        struct kern_logstats a, b;
+        memset(&a, 0, sizeof a);
+        memset(&b, 0, sizeof b);
+        if (!x) {
+            out_of_memory(c);
+            continue;
+        }
+        for (size_t i = 0; i < n && n % 2; i++)
+            x[i] *= 40;
+        c->ref->logstats(x, n, &a);
+        c->var->logstats(x, n, &b);
+        compare(c, "logstats", &a, &b, sizeof a / 4);
+        free(x);
+    }
+}
+
+/* ---- attention ----------------------------------------------------------------------------------- */
+
+static void check_attention_case(struct check *c, size_t hd, size_t n, bool f16)
+{
+    enum { BLOCKS = 3 };
+    size_t size = hd * KERN_KV * (f16 ? 2 : 4);
+    uint8_t *ka = calloc(2 * BLOCKS, size), *kb = calloc(2 * BLOCKS, size);
+    float *q = floats(c, n * hd, 0), *a = output(n * hd), *b = output(n * hd);
+    struct kern_attn *sa = calloc(n, sizeof *sa), *sb = calloc(n, sizeof *sb);
+    void *scratch = aligned_alloc(64, kern_attn_scratch_bytes(hd));
+    char what[96];
+    snprintf(what, sizeof what, "attention, head %zu, %zu queries, %s", hd, n, f16 ? "f16" : "f32");
+
+    if (!ka || !kb || !q || !a || !b || !sa || !sb || !scratch) {
+        out_of_memory(c);
+        goto done;
+    }
+    for (size_t blk = 0; blk < BLOCKS; blk++) {
+        uint8_t *k = ka + 2 * blk * size, *k2 = kb + 2 * blk * size;
+        for (size_t j = 0; j < KERN_KV; j++) {
+            float *kv = floats(c, 2 * hd, j % 9 ? 0 : (int)below(c, N_KINDS));
+            if (!kv) {
+                out_of_memory(c);
+                goto done;
+            }
+            c->ref->kv_store(k, k + size, f16, kv, kv + hd, hd, j);
+            c->var->kv_store(k2, k2 + size, f16, kv, kv + hd, hd, j);
+            free(kv);
+        }
+    }
+    compare(c, "kv_store", ka, kb, 2 * BLOCKS * size / 4);
+    for (size_t i = 0; i < n; i++) {
+        sa[i] = (struct kern_attn){.q = q + i * hd, .o = a + i * hd};
+        sb[i] = (struct kern_attn){.q = q + i * hd, .o = b + i * hd};
+    }
+    for (size_t blk = 0; blk < BLOCKS; blk++) {
+        for (size_t i = 0; i < n; i++) {
+            uint32_t j0 = blk == 0 ? (uint32_t)below(c, KERN_KV) : 0;
+            uint32_t j1 = blk == 2 ? (uint32_t)below(c, KERN_KV + 1) : KERN_KV;
+            sa[i].j0 = sb[i].j0 = j0;
+            sa[i].j1 = sb[i].j1 = j1;
+        }
+        c->ref->attn_block(sa, n, ka + 2 * blk * size, ka + (2 * blk + 1) * size, f16, hd, scratch);
+        c->var->attn_block(sb, n, kb + 2 * blk * size, kb + (2 * blk + 1) * size, f16, hd, scratch);
+    }
+    c->ref->attn_finish(sa, n, hd);
+    c->var->attn_finish(sb, n, hd);
+    compare_guarded(c, what, a, b, n * hd);
+done:
+    free(ka);
+    free(kb);
+    free(q);
+    output_free(a);
+    output_free(b);
+    free(sa);
+    free(sb);
+    free(scratch);
+}
+
+static void check_attention(struct check *c)
+{
+    static const size_t dims[] = {8, 16, 20, 64, 80, 128, 256};
+    for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
+        for (size_t n = 1; n <= 11; n++)
+            for (int f16 = 0; f16 < 2; f16++)
+                check_attention_case(c, dims[i], n, f16);
+}
+
+int kern_check(uint64_t seed, const struct kern_ops *variant, kern_check_fn report, void *ctx)
+{
+    static const struct { const char *name; void (*run)(struct check *c); } checks[] = {
+        {"quantize", check_quantize}, {"matmul_q8", check_matmul_q8},
+        {"matmul_f32", check_matmul_f32}, {"rmsnorm", check_rmsnorm}, {"silu_mul", check_silu},
+        {"gelu_mul", check_gelu}, {"add", check_add}, {"scale", check_scale}, {"rope", check_rope},
+        {"all_finite", check_finite}, {"logstats", check_logstats}, {"attention", check_attention},
+    };
+    int bad = 0;
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+        struct check c = {.ref = kern_ops_ref(), .var = variant, .rng = seed + i, .ok = true};
+        kern_thread_init();
+        checks[i].run(&c);
+        bad += !c.ok;
+        if (report)
+            report(ctx, checks[i].name, variant->name, c.n_cases, c.ok, c.detail);
+    }
+    return bad;
+}
