@@ -67,7 +67,11 @@ struct plan_decision {
 
 struct plan {
     const char *path;             /* of the experiment file */
-    const char *name, *title, *hypothesis;
+    const char *text;             /* the file, byte for byte, and a NUL */
+    size_t text_len;
+    const char *name;             /* "h1-same-input" */
+    const char *hypothesis;       /* "H1" */
+    const char *title, *question; /* one line; one sentence */
     const char *model;            /* path or catalogue name as in the file */
     size_t n_prompts, n_settings, n_hosts, n_claims, n_seeds, n_trials;
     struct plan_prompt *prompts;
@@ -104,7 +108,7 @@ int plan_expand(struct plan *p, const char *model_digest, const char *numerics,
 
 /* The whole plan without its trials as one line of canonical JSON; the caller frees. The run
  * database keeps it, so that a report needs nothing else. After plan_expand. Shape:
- *   {"name", "title", "hypothesis", "model", "model_digest", "numerics", "digest",
+ *   {"name", "hypothesis", "title", "question", "model", "model_digest", "numerics", "digest",
  *    "n_prompts_declared", "n_trials", "n_top", "n_repeats", "seeds": [n, …],
  *    "prompts":  [{"id", "kind", "text", "system"|null, "chat"}, …],
  *    "settings": [{"id", "factor"|null, "level"|null, "values": {hyperparameter: value, …}}, …],
