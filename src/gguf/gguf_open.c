@@ -107,7 +107,7 @@ static int take_name(struct cursor *c, size_t max, struct gguf_str *out)
         return fail(c, IDEM_ERR_FORMAT, at, "its name has %zu bytes; %zu are allowed",
                     out->len, max);
     if (memchr(out->data, 0, out->len) != NULL || !utf8_valid(out->data, out->len, NULL))
-        return fail(c, IDEM_ERR_FORMAT, at + 8, "its name is not UTF-8 text without NUL");
+        return fail(c, IDEM_ERR_FORMAT, at + 8, "its name is not UTF-8 text without NUL; the file is damaged");
     return 0;
 }
 
@@ -167,7 +167,7 @@ static int read_kv(struct cursor *c, struct gguf_kv *kv)
         if (take_u32(c, "the type of its array", &elem) != 0)
             return -1;
         if (elem == GGUF_ARRAY)
-            return fail(c, IDEM_ERR_UNSUPPORTED, at, "an array of arrays cannot be read");
+            return fail(c, IDEM_ERR_UNSUPPORTED, at, "an array of arrays cannot be read; remove the key");
         if (elem > GGUF_F64)
             return fail(c, IDEM_ERR_FORMAT, at, "array type %u does not exist", elem);
         if (take_u64(c, "the length of its array", &n) != 0)
@@ -238,7 +238,9 @@ static int read_info(struct cursor *c, struct gguf_tensor *t)
         return -1;
     const struct qtype_info *q = qtype_info(type);
     if (!q)
-        return fail(c, IDEM_ERR_UNSUPPORTED, at, "its weight type number %u is unknown here", type);
+        return fail(c, IDEM_ERR_UNSUPPORTED, at,
+                    "its weight type number %u is unknown here; take the model in another "
+                    "quantisation, such as Q4_K or Q8_0", type);
     if (t->ne[0] % q->block_elems != 0)
         return fail(c, IDEM_ERR_FORMAT, at,
                     "its rows have %llu elements, which is no multiple of %u as type %s needs",
