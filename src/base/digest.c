@@ -44,6 +44,17 @@ void digest_f32s(struct digest *d, const float *x, size_t n)
     digest_update(d, x, n * sizeof *x);
 }
 
+int digest_copy(struct digest *dst, const struct digest *src)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (ctx && EVP_MD_CTX_copy_ex(ctx, src->ctx) != 1) {
+        EVP_MD_CTX_free(ctx);
+        ctx = NULL;
+    }
+    dst->ctx = ctx;
+    return ctx ? 0 : -1;
+}
+
 void digest_final(struct digest *d, char hex[DIGEST_HEX])
 {
     uint8_t md[EVP_MAX_MD_SIZE];

@@ -17,6 +17,8 @@ void digest_update(struct digest *d, const void *data, size_t len);
 void digest_u64(struct digest *d, uint64_t v);
 void digest_str(struct digest *d, const char *s, size_t len);
 void digest_f32s(struct digest *d, const float *x, size_t n);
+/* dst (zero) goes on from where src stands; src stays as it is. -1: no memory. */
+int digest_copy(struct digest *dst, const struct digest *src);
 void digest_final(struct digest *d, char hex[DIGEST_HEX]);   /* and releases */
 void digest_release(struct digest *d);                       /* for error paths; idempotent */
 
