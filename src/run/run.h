@@ -43,6 +43,12 @@ struct run_options {               /* all zero is the default */
     void *progress_ctx;
 };
 
+/* Creates or resumes the run database of an expanded plan (store_open_run with everything that
+ * plan and backend know). model_path: the file that b was opened with. b must live as long as the
+ * store. NULL on error. */
+struct store *run_open_store(const struct plan *p, struct backend *b, const char *model_path,
+                             const char *path, struct idem_err *err);
+
 /* Runs what s does not have yet and stores it, some trials to a transaction. s must have been
  * made for this plan. Killed at any instant and called again, it ends with the same content.
  * An error names the trial, its prompt and its setting. */
