@@ -70,6 +70,8 @@ unit: $(addprefix $(BUILD)/unit/,$(UNIT))
 
 test: unit
 
+include tests/fuzz/fuzz.mk
+
 clean:
 	rm -rf $(BUILD)
 
