@@ -23,6 +23,7 @@ const char *store_computed_name(enum store_computed c)
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
+/* SQLite does not always pass the reason of a failed write on; the usual one is meant then. */
 static bool no_room(int system_errno)
 {
     return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG;
@@ -32,10 +33,11 @@ int store_sql_error(struct store *s, const char *doing, struct idem_err *err)
 {
     int code = sqlite3_errcode(s->db) & 0xff, sys = sqlite3_system_errno(s->db);
     const char *msg = sqlite3_errmsg(s->db);
-    if (code == SQLITE_FULL || (code == SQLITE_IOERR && no_room(sys)))
-        return err_set(err, IDEM_ERR_IO, "no room left for '%s' (cannot %s): free some space or "
+    bool unsaid = sqlite3_extended_errcode(s->db) == SQLITE_IOERR_WRITE && sys == 0;
+    if (code == SQLITE_FULL || (code == SQLITE_IOERR && (no_room(sys) || unsaid)))
+        return err_set(err, IDEM_ERR_IO, "no room left for '%s' (cannot %s)%s: free some space or "
                        "raise the limit and run the same command again; it carries on from what is "
-                       "stored", s->path, doing);
+                       "stored", s->path, doing, unsaid ? ", or the disk has failed" : "");
     switch (code) {
     case SQLITE_NOMEM:
         return err_set(err, IDEM_ERR_MEMORY, "no memory to %s '%s'", doing, s->path);
