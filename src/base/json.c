@@ -152,3 +152,9 @@ void json_null(struct json *j)
     separate(j);
     buf_adds(j->out, "null");
 }
+
+void json_raw(struct json *j, const char *value)
+{
+    separate(j);
+    buf_adds(j->out, value);
+}

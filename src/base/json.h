@@ -43,6 +43,7 @@ void json_f32(struct json *j, float v);          /* %.9g; NaN and infinities giv
 void json_f64(struct json *j, double v);         /* %.17g; NaN and infinities give null */
 void json_bool(struct json *j, bool v);
 void json_null(struct json *j);
+void json_raw(struct json *j, const char *value);   /* text that is a JSON value already */
 
 /* The same numbers elsewhere (CSV, tables). NaN and infinities give "null". */
 enum { JSON_NUMBER_MAX = 32 };

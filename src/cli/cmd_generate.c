@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ * idem generate: text from a prompt, and every token with its log-probability. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backend/backend.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "cli/cli.h"
+#include "cli/tokens.h"
+#include "run/run.h"
+#include "sample/sample.h"
+
+enum { OUT_MAX = 1 << 30, HELD_MAX = 64 };
+
+/* Text is printed as it comes. Bytes of an unfinished character are held back. */
+struct stream {
+    struct buf held;
+    bool on, any, newline;
+};
+
+static int on_token(void *ctx, uint32_t sample, const struct rec_token *t, const char *bytes,
+                    size_t len)
+{
+    struct stream *s = ctx;
+    (void)sample, (void)t;
+    if (!s->on || !bytes)
+        return 0;
+    buf_add(&s->held, bytes, len);
+    if (s->held.failed)
+        return -1;
+    size_t ready = utf8_complete(s->held.data, s->held.len);
+    cli_write_text(s->held.data, ready);
+    if (ready) {
+        s->any = true;
+        s->newline = s->held.data[ready - 1] == '\n';
+        memmove(s->held.data, s->held.data + ready, s->held.len - ready);
+        s->held.len -= ready;
+    }
+    return fflush(stdout) != 0 ? -1 : 0;   /* nobody reads any more */
+}
+
+static void stream_end(struct stream *s)
+{
+    if (s->held.len) {
+        cli_write_text(s->held.data, s->held.len);
+        s->newline = false;
+        s->any = true;
+    }
+    if (s->any && !s->newline)
+        cli_write("\n", 1);
+    buf_release(&s->held);
+}
+
+/* ---- output ------------------------------------------------------------------------------------------ */
+
+static void sample_json(struct json *j, struct backend *b, const struct rec_output *o)
+{
+    json_begin(j, '{');
+    json_key(j, "text");
+    json_str(j, o->text, o->text_len);
+    json_key(j, "stop");
+    json_strz(j, rec_stop_name(o->stop));
+    json_key(j, "logits_digest");
+    json_strz(j, o->logits_digest);
+    json_key(j, "tokens");
+    json_begin(j, '[');
+    for (size_t i = 0; i < o->n_tokens; i++) {
+        const struct rec_token *t = &o->tokens[i];
+        size_t len = 0;
+        const char *bytes = b->ops->token_bytes(b, t->id, &len);
+        json_begin(j, '{');
+        tokens_json(j, t->id, bytes, len);
+        json_key(j, "logprob");
+        json_f32(j, t->logprob);
+        json_key(j, "logprob_processed");
+        json_f32(j, t->logprob_processed);
+        json_key(j, "entropy");
+        json_f32(j, t->entropy);
+        json_key(j, "margin");
+        json_f32(j, t->margin);
+        json_key(j, "tail_mass");
+        json_f32(j, t->tail_mass);
+        tokens_json_top(j, b, t, true);
+        json_end(j);
+    }
+    json_end(j);
+    json_end(j);
+}
+
+static void settings_json(struct json *j, const struct rec_settings *s, uint64_t seed)
+{
+    json_begin(j, '{');
+    json_key(j, "do_sample");
+    json_bool(j, s->do_sample);
+    json_key(j, "temperature");
+    json_f64(j, s->temperature);
+    json_key(j, "top_k");
+    json_u64(j, s->top_k);
+    json_key(j, "top_p");
+    json_f64(j, s->top_p);
+    json_key(j, "min_p");
+    json_f64(j, s->min_p);
+    json_key(j, "repetition_penalty");
+    json_f64(j, s->repetition_penalty);
+    json_key(j, "no_repeat_ngram_size");
+    json_u64(j, s->no_repeat_ngram_size);
+    json_key(j, "max_new_tokens");
+    json_u64(j, s->max_new_tokens);
+    json_key(j, "num_return_sequences");
+    json_u64(j, s->num_return_sequences);
+    json_key(j, "stop");
+    json_begin(j, '[');
+    for (size_t i = 0; i < s->n_stop; i++)
+        json_strz(j, s->stop[i]);
+    json_end(j);
+    json_key(j, "seed");
+    json_u64(j, seed);
+    json_end(j);
+}
+
+static void print_json(const struct cli_args *a, struct backend *b, const struct run_request *r,
+                       const struct rec_output *outs, struct buf *out)
+{
+    struct json j = {.out = out};
+    json_begin(&j, '{');
+    json_key(&j, "model");
+    json_strz(&j, a->operands.items[0]);
+    json_key(&j, "settings");
+    settings_json(&j, &r->settings, r->seed);
+    json_key(&j, "prompt_tokens");
+    json_begin(&j, '[');
+    for (size_t i = 0; i < r->n_prompt; i++)
+        json_i64(&j, r->prompt[i]);
+    json_end(&j);
+    json_key(&j, "samples");
+    json_begin(&j, '[');
+    for (uint32_t s = 0; s < r->settings.num_return_sequences; s++)
+        sample_json(&j, b, &outs[s]);
+    json_end(&j);
+    json_end(&j);
+}
+
+static void print_text(const struct cli_args *a, struct backend *b, const struct run_request *r,
+                       const struct rec_output *outs, bool streamed)
+{
+    uint32_t n = r->settings.num_return_sequences;
+    for (uint32_t s = 0; s < n; s++) {
+        struct buf table;
+        if (n > 1 && !a->quiet) {
+            printf("%s--- sample %u, ends by: %s ---\n", s ? "\n" : "", s, rec_stop_name(outs[s].stop));
+        }
+        if (!streamed) {
+            cli_write_text(outs[s].text, outs[s].text_len);
+            cli_write("\n", 1);
+        }
+        if (a->quiet)
+            continue;
+        buf_init(&table, OUT_MAX);
+        buf_adds(&table, "\n");
+        tokens_table(&table, b, outs[s].tokens, outs[s].n_tokens, true,
+                     cli_given(a, "top-k-logprobs") || a->verbose ? a->top_k_logprobs : 0);
+        cli_write_buf(a, &table);
+    }
+}
+
+/* Settings that only sampling looks at, given without --do-sample: say so once. */
+static void warn_greedy(const struct cli_args *a)
+{
+    static const char *const names[] = {"temperature", "top-k", "top-p", "min-p", "num-return-sequences"};
+    if (a->sampling.do_sample)
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (cli_given(a, names[i]) && !(i == 0 && a->sampling.temperature == 0)) {
+            cli_warn(a, "greedy decoding does not look at --%s; add --do-sample to draw tokens at random",
+                     names[i]);
+            return;
+        }
+}
+
+static int generate(const struct cli_args *a)
+{
+    struct idem_err err = {0};
+    struct stream stream = {0};
+    struct run_request r = {.settings = a->sampling, .seed = a->seed, .n_top = a->top_k_logprobs};
+    struct rec_output *outs = NULL;
+    struct backend *b = NULL;
+    int32_t *ids = NULL;
+    struct buf out;
+    buf_init(&out, OUT_MAX);
+    buf_init(&stream.held, HELD_MAX + OUT_MAX);
+    cli_host(a, &r.host);
+    uint32_t n = r.settings.num_return_sequences;
+    int rc = sample_check(&r.settings, &err);
+    if (rc == 0) {
+        warn_greedy(a);
+        /* a stop text cuts off what has been printed already, and samples come interleaved */
+        stream.on = !a->json && n == 1 && r.settings.n_stop == 0;
+        outs = calloc(n, sizeof *outs);
+        rc = outs ? 0 : err_memory(&err, "outputs", n * sizeof *outs);
+    }
+    if (rc == 0)
+        rc = (b = cli_open_backend(a, a->operands.items[0], &err)) ? 0 : -1;
+    if (rc == 0)
+        rc = cli_prompt_ids(a, b, NULL, NULL, NULL, &ids, &r.n_prompt, &err);
+    r.prompt = ids;
+    if (rc == 0)
+        rc = run_generate(b, &r, on_token, &stream, cli_catch_interrupt(), outs, &err);
+    stream_end(&stream);
+    if (rc != 0) {
+        rc = ferror(stdout) ? CLI_ERROR : cli_fail(a, &err);
+    } else if (a->json) {
+        print_json(a, b, &r, outs, &out);
+        rc = cli_write_buf(a, &out);
+    } else {
+        print_text(a, b, &r, outs, stream.on);
+    }
+    for (uint32_t s = 0; outs && s < n; s++)
+        rec_output_release(&outs[s]);
+    free(outs);
+    free(ids);
+    buf_release(&out);
+    if (b)
+        b->ops->close(b);
+    return rc;
+}
+
+static const struct cli_option options[] = {
+    {.name = "top-k-logprobs", .type = CLI_U32, .offset = offsetof(struct cli_args, top_k_logprobs),
+     .arg = "N", .max = 1000, .help = "alternatives shown with each token (default: 5 in JSON, none in "
+     "the table)"},
+    {.name = "verbose", .letter = 'v', .type = CLI_FLAG, .offset = offsetof(struct cli_args, verbose),
+     .help = "show the alternatives in the table too"},
+    {.name = "parse-special", .type = CLI_FLAG, .offset = offsetof(struct cli_args, parse_special),
+     .help = "text such as <|im_end|> in the prompt becomes that control token"},
+    {0},
+};
+static const struct cli_group *const groups[] = {
+    &cli_group_prompt, &cli_group_sampling, &cli_group_engine, &cli_group_output, NULL,
+};
+
+const struct cli_command cli_generate = {
+    .name = "generate", .operands = "MODEL", .min_operands = 1, .max_operands = 1,
+    .summary = "text from a prompt, and every token with its log-probability",
+    .description =
+        "Prints the text that MODEL gives after the prompt, then a table of its tokens: id, text, the "
+        "model's own log-probability (natural logarithm, temperature 1, nothing masked) with the "
+        "probability, and the log-probability left after the processors of the sampler ('-': the "
+        "processors removed the token). --json has the same with the alternatives and the entropy of "
+        "each step; --quiet prints the text alone.\n\n"
+        "Settings have the names and the meaning of Hugging Face's generate(): without --do-sample the "
+        "most likely token is taken. The same command gives the same bits on every machine, whatever "
+        "its threads and batch.",
+    .examples = "idem generate smollm2-135m-instruct -p 'The capital of France is'\n"
+                "idem generate smollm2-135m-instruct -p 'The capital of France is' --max-new-tokens 20 "
+                "--do-sample --temperature 0.7 --top-p 0.9 --top-k 50 --repetition-penalty 1.2 "
+                "--no-repeat-ngram-size 2 --num-return-sequences 1 --seed 42\n"
+                "idem generate model.gguf --chat -p 'Write a haiku.' --quiet",
+    .options = options, .groups = groups, .exec = generate,
+};

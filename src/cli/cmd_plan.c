@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT
+ * idem plan: what an experiment will compute, what that costs, and what it can show. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/experiment.h"
+#include "run/run.h"
+
+enum { OUT_MAX = 1 << 28 };
+
+/* Tokens of each prompt as the run gives them to the model; the caller frees. */
+static uint32_t *prompt_tokens(const struct experiment *e, struct idem_err *err)
+{
+    const struct plan *p = e->plan;
+    uint32_t *n_tokens = calloc(p->n_prompts + 1, sizeof *n_tokens);
+    if (!n_tokens)
+        err_memory(err, "prompts", p->n_prompts * sizeof *n_tokens);
+    for (size_t i = 0; n_tokens && i < p->n_prompts; i++) {
+        int32_t *ids = NULL;
+        size_t n = 0;
+        if (run_prompt_ids(e->backend, &p->prompts[i], &ids, &n, err) != 0) {
+            free(n_tokens);
+            return NULL;
+        }
+        n_tokens[i] = (uint32_t)n;
+        free(ids);
+    }
+    return n_tokens;
+}
+
+/* Tokens per second of this model on this machine, measured for a moment: the time of one
+ * greedy generation of a few tokens behind a prompt, alone and eight at once. */
+static int measure(const struct experiment *e, struct plan_rates *rates, struct idem_err *err)
+{
+    enum { PROMPT = 64, NEW = 8, MANY = 8 };
+    int32_t *ids = NULL;
+    size_t n = 0;
+    if (run_prompt_ids(e->backend, &e->plan->prompts[0], &ids, &n, err) != 0)
+        return -1;
+    int32_t prompt[PROMPT];
+    for (size_t i = 0; i < PROMPT; i++)
+        prompt[i] = ids[i % n];
+    free(ids);
+    struct run_request r = {.prompt = prompt, .n_prompt = PROMPT, .host = e->plan->hosts[0].state};
+    r.host.batch = 1;
+    r.host.cache = REC_CACHE_COLD;
+    double seconds[3];
+    const uint32_t n_new[3] = {1, 1 + NEW, 1 + NEW}, n_seq[3] = {1, 1, MANY};
+    for (size_t i = 0; i < 3; i++) {
+        struct rec_output out[MANY];
+        rec_settings_default(&r.settings);
+        r.settings.max_new_tokens = n_new[i];
+        r.settings.num_return_sequences = n_seq[i];
+        double start = cli_now();
+        if (run_generate(e->backend, &r, NULL, NULL, NULL, out, err) != 0)
+            return -1;
+        seconds[i] = cli_now() - start;
+        for (uint32_t s = 0; s < n_seq[i]; s++)
+            rec_output_release(&out[s]);
+    }
+    double one = seconds[1] - seconds[0], many = seconds[2] - seconds[0];
+    rates->prefill = PROMPT / seconds[0];
+    rates->decode_1 = NEW / (one > 1e-6 ? one : 1e-6);
+    rates->decode_8 = NEW * MANY / (many > 1e-6 ? many : 1e-6);
+    return 0;
+}
+
+static void print_text(struct buf *out, const struct experiment *e, const struct plan_estimate *x,
+                       const struct plan_rates *rates)
+{
+    const struct plan *p = e->plan;
+    char time[32], disk[32];
+    cli_duration(time, x->seconds);
+    cli_bytes(disk, x->disk_bytes);
+    buf_addf(out, "%s: %s\n\n", p->name, p->title);
+    if (p->n_prompts < p->n_prompts_declared)
+        buf_addf(out, "quick look: %zu of %zu prompts\n", p->n_prompts, p->n_prompts_declared);
+    buf_addf(out, "model      %s\nsha256     %s\nnumerics   %s\nplan       %s\n\n", e->model_path.data,
+             p->model_digest, p->numerics, p->digest);
+    buf_addf(out, "%zu prompts, %zu settings, %zu host states, %zu seeds, %zu claims\n\nsettings\n",
+             p->n_prompts, p->n_settings, p->n_hosts, p->n_seeds, p->n_claims);
+    for (size_t i = 0; i < p->n_settings; i++)
+        buf_addf(out, "  %-26s %s\n", p->settings[i].id, p->settings[i].canonical);
+    buf_adds(out, "\nhost states\n");
+    for (size_t i = 0; i < p->n_hosts; i++)
+        buf_addf(out, "  %s\n", p->hosts[i].id);
+    buf_adds(out, "\ntrials\n");
+    for (size_t i = 0; i < PLAN_N_PURPOSES; i++)
+        if (p->n_by_purpose[i])
+            buf_addf(out, "  %-20s %8zu\n", rec_purpose_name((enum rec_purpose)i), p->n_by_purpose[i]);
+    buf_addf(out, "  %-20s %8" PRIu64 "\n\n", "all", x->n_trials);
+    buf_addf(out, "tokens     at most %" PRIu64 " of prompts and %" PRIu64 " new ones; computed anew by purpose: %"
+             PRIu64 " and %" PRIu64 "\n", x->prefill_tokens, x->decode_tokens, x->fresh_prefill_tokens,
+             x->fresh_decode_tokens);
+    buf_addf(out, "time       at most %s here (measured: prefill %.0f, decode %.0f tok/s, %.0f for eight)\n",
+             time, rates->prefill, rates->decode_1, rates->decode_8);
+    buf_addf(out, "disk       about %s\n", disk);
+    buf_addf(out, "can show   with %" PRIu64 " recomputations and no difference among them: at most %.3g %% of "
+             "computations differ (confidence %g)\n", x->n_computations, 100 * x->detectable,
+             p->decision.confidence);
+    if (p->decision.text)
+        buf_addf(out, "rule       %s\n", p->decision.text);
+}
+
+static void print_json(struct buf *out, const struct experiment *e, const struct plan_estimate *x,
+                       const struct plan_rates *rates, const char *plan)
+{
+    struct json j = {.out = out};
+    const struct plan *p = e->plan;
+    json_begin(&j, '{');
+    json_key(&j, "digest");
+    json_strz(&j, p->digest);
+    json_key(&j, "trials");
+    json_u64(&j, x->n_trials);
+    json_key(&j, "trials_by_purpose");
+    json_begin(&j, '{');
+    for (size_t i = 0; i < PLAN_N_PURPOSES; i++) {
+        json_key(&j, rec_purpose_name((enum rec_purpose)i));
+        json_u64(&j, p->n_by_purpose[i]);
+    }
+    json_end(&j);
+    static const char *const names[] = {
+        "prefill_tokens", "decode_tokens", "fresh_prefill_tokens", "fresh_decode_tokens", "disk_bytes",
+        "n_computations",
+    };
+    const uint64_t values[] = {
+        x->prefill_tokens, x->decode_tokens, x->fresh_prefill_tokens, x->fresh_decode_tokens, x->disk_bytes,
+        x->n_computations,
+    };
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        json_key(&j, names[i]);
+        json_u64(&j, values[i]);
+    }
+    json_key(&j, "seconds");
+    json_f64(&j, x->seconds);
+    json_key(&j, "detectable");
+    json_f64(&j, x->detectable);
+    json_key(&j, "rates");
+    json_begin(&j, '{');
+    json_key(&j, "prefill");
+    json_f64(&j, rates->prefill);
+    json_key(&j, "decode_1");
+    json_f64(&j, rates->decode_1);
+    json_key(&j, "decode_8");
+    json_f64(&j, rates->decode_8);
+    json_end(&j);
+    json_key(&j, "plan");   /* plan_json: a JSON object already */
+    json_raw(&j, plan);
+    json_end(&j);
+}
+
+static int plan(const struct cli_args *a)
+{
+    struct idem_err err = {0};
+    struct experiment e;
+    struct plan_estimate x;
+    struct plan_rates rates;
+    struct buf out;
+    char *json = NULL;
+    buf_init(&out, OUT_MAX);
+    int rc = experiment_open(&e, a, a->operands.items[0], &err);
+    uint32_t *n_tokens = rc == 0 ? prompt_tokens(&e, &err) : NULL;
+    rc = n_tokens ? measure(&e, &rates, &err) : -1;
+    if (rc == 0) {
+        plan_estimate(e.plan, n_tokens, &rates, &x);
+        json = plan_json(e.plan);
+        if (!json)
+            rc = err_memory(&err, "the plan", 0);
+        else if (a->json)
+            print_json(&out, &e, &x, &rates, json);
+        else
+            print_text(&out, &e, &x, &rates);
+    }
+    rc = rc == 0 ? cli_write_buf(a, &out) : cli_fail(a, &err);
+    free(json);
+    free(n_tokens);
+    buf_release(&out);
+    experiment_release(&e);
+    return rc;
+}
+
+static const struct cli_group *const groups[] = {&experiment_options, &cli_group_output, NULL};
+
+const struct cli_command cli_plan = {
+    .name = "plan", .operands = "FILE", .min_operands = 1, .max_operands = 1,
+    .summary = "what an experiment will compute, what that costs, and what it can show",
+    .description =
+        "Reads the experiment FILE (YAML; docs/experiment.md explains it), opens its model, and prints "
+        "the expanded grid: prompts, settings, host states and trials, the tokens that will be computed "
+        "at most, an estimate of time and disk from a short measurement on this machine, and the "
+        "smallest share of differing computations that would be seen. Nothing is written.",
+    .examples = "idem plan experiments/h1-same-input.yaml\nidem plan experiments/h1-same-input.yaml "
+                "--model model.gguf --limit 3",
+    .groups = groups, .exec = plan,
+};

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ * Opens models and turns prompts into ids, as the options say. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/backend.h"
+#include "base/file.h"
+#include "base/utf8.h"
+#include "cli/catalogue.h"
+#include "cli/cli.h"
+#include "idem.h"
+
+enum { PATH_BYTES = 1 << 16, PROMPT_BYTES = 1 << 26 };
+
+static int check_sampler(const struct cli_args *a, struct idem_err *err)
+{
+    if (strcmp(a->sampler, "hf") == 0)
+        return 0;
+    return err_set(err, IDEM_ERR_USAGE, "--sampler %s is not there yet; leave it out for hf, the order "
+                   "and meaning of Hugging Face", a->sampler);
+}
+
+struct backend *cli_open_backend(const struct cli_args *a, const char *model, struct idem_err *err)
+{
+    struct buf path;
+    struct backend *b = NULL;
+    struct backend_local_options o = {
+        .cpu = a->cpu, .f32 = strcmp(a->activations, "f32") == 0,
+        .normalize_none = a->normalize && strcmp(a->normalize, "none") == 0,
+        .normalize_nfc = a->normalize && strcmp(a->normalize, "nfc") == 0,
+        .threads = a->threads, .chunk = a->chunk, .n_ctx = a->context,
+    };
+    buf_init(&path, PATH_BYTES);
+    if (check_sampler(a, err) == 0 && catalogue_resolve(model, &path, err) == 0)
+        b = backend_local_open(path.data, &o, err);
+    buf_release(&path);
+    return b;
+}
+
+struct idem_model *cli_open_vocab(const struct cli_args *a, const char *model, struct idem_err *err)
+{
+    struct buf path;
+    struct idem_model *m = NULL;
+    struct idem_model_options o = {.vocab_only = true};
+    if (a->normalize)
+        o.normalize = strcmp(a->normalize, "nfc") == 0 ? IDEM_NORMALIZE_NFC : IDEM_NORMALIZE_NONE;
+    buf_init(&path, PATH_BYTES);
+    if (catalogue_resolve(model, &path, err) == 0)
+        m = idem_model_open(path.data, &o, err);
+    buf_release(&path);
+    return m;
+}
+
+void cli_host(const struct cli_args *a, struct rec_host *h)
+{
+    *h = (struct rec_host){
+        .threads = a->threads, .batch = a->batch ? a->batch : 1, .chunk = a->chunk,
+        .cache = strcmp(a->cache, "forked") == 0 ? REC_CACHE_FORKED : REC_CACHE_COLD,
+    };
+}
+
+int cli_prompt(const struct cli_args *a, struct buf *b, struct idem_err *err)
+{
+    size_t bad;
+    if (a->prompt && a->prompt_file)
+        return err_set(err, IDEM_ERR_USAGE, "give -p or --prompt-file, not both");
+    if (!a->prompt && !a->prompt_file)
+        return err_set(err, IDEM_ERR_USAGE, "no prompt: give -p TEXT or --prompt-file FILE");
+    if (a->system && !a->chat)
+        return err_set(err, IDEM_ERR_USAGE, "--system needs --chat: a raw prompt has no system message");
+    if (a->prompt)
+        buf_adds(b, a->prompt);
+    else if (file_read(b, a->prompt_file, err) != 0)
+        return -1;
+    if (b->failed)
+        return err_set(err, IDEM_ERR_LIMIT, "the prompt is longer than %zu bytes; shorten it", b->max);
+    if (b->len == 0)
+        return err_set(err, IDEM_ERR_USAGE, "the prompt is empty: give some text with -p or --prompt-file");
+    if (!utf8_valid(b->data, b->len, &bad))
+        return err_set(err, IDEM_ERR_USAGE, "the prompt is not valid UTF-8: byte 0x%02x at offset %zu; "
+                       "convert it to UTF-8 first", (unsigned char)b->data[bad], bad);
+    return 0;
+}
+
+int cli_prompt_ids(const struct cli_args *a, struct backend *b, const char *more,
+                   struct buf *text, size_t *split, int32_t **ids, size_t *n, struct idem_err *err)
+{
+    struct buf own;
+    buf_init(&own, PROMPT_BYTES);
+    if (!text)
+        text = &own;
+    size_t bad;
+    int rc = cli_prompt(a, text, err);
+    if (rc == 0 && a->chat) {
+        char *rendered = NULL;
+        if (memchr(text->data, '\0', text->len))
+            rc = err_set(err, IDEM_ERR_USAGE, "a chat message cannot hold a NUL byte; remove it from the prompt");
+        else
+            rc = b->ops->chat(b, a->system, text->data, &rendered, err);
+        if (rc == 0) {
+            buf_clear(text);
+            buf_adds(text, rendered);
+        }
+        free(rendered);
+    }
+    if (split)
+        *split = text->len;
+    if (rc == 0 && more && !utf8_valid(more, strlen(more), &bad))
+        rc = err_set(err, IDEM_ERR_USAGE, "the continuation is not valid UTF-8: byte 0x%02x at offset %zu; "
+                     "convert it to UTF-8 first", (unsigned char)more[bad], bad);
+    if (rc == 0 && more)
+        buf_adds(text, more);
+    if (rc == 0 && text->failed)
+        rc = err_set(err, IDEM_ERR_LIMIT, "the prompt is longer than %zu bytes; shorten it", text->max);
+    if (rc == 0)
+        rc = b->ops->tokenize(b, text->data, text->len, a->chat || a->parse_special, ids, n, err);
+    if (rc == 0 && *n == 0) {
+        free(*ids);
+        *ids = NULL;
+        rc = err_set(err, IDEM_ERR_USAGE, "the prompt has no tokens: give some text with -p or --prompt-file");
+    }
+    buf_release(&own);
+    return rc;
+}
