@@ -27,16 +27,22 @@ void sample_key_init(struct sample_key *k, uint64_t seed, const int32_t *prompt,
 /* Raw statistics of a logits vector, computed by the engine's kernel (idem_logits_stats). */
 struct sample_stats { double logsumexp; double entropy; float max; int32_t argmax; };
 
-/* Working memory of one thread for n_vocab up to its size; reused between calls. */
+/* Working memory of one thread for logits of n_vocab tokens (1 .. 524288); reused between calls.
+ * NULL on error. sample_close(NULL) is fine. */
 struct sampler;
 struct sampler *sample_open(size_t n_vocab, struct idem_err *err);
 void sample_close(struct sampler *s);
 
-/* One step. logits[n_vocab] (not changed); context: all token ids before this one (prompt and
- * output). Greedy takes the largest processed score, ties to the lowest id; sampling takes the
- * largest of score + Gumbel noise keyed by (key, id), which draws from the processed distribution
- * exactly. Fills out->id, logprob, logprob_processed, entropy, margin, tail_mass, and
- * top[0 .. min(n_top, n_vocab)) in out->top, which has room for n_top entries. */
+/* One step. logits[n_vocab of sample_open] (not changed) must be finite; set has passed
+ * sample_check; context: all token ids before this one (prompt and output; ids that the vocabulary
+ * lacks are passed over, negative ones are an error). Greedy takes the largest processed score,
+ * ties to the lowest id; sampling takes the largest of score + Gumbel noise keyed by (key, id),
+ * which draws from the processed distribution exactly (sample/noise.c has the layout of the key).
+ * Greedy runs repetition_penalty and no_repeat_ngram_size only; sampling runs all processors.
+ * Where no_repeat_ngram_size forbids every token: an error (Hugging Face: token 0, or a crash).
+ * Fills out->id, logprob, logprob_processed, entropy, margin, tail_mass, n_top, and
+ * top[0 .. min(n_top, n_vocab)) in out->top, which has room for n_top entries (NULL if n_top = 0).
+ * With processors that change nothing, processed equals raw bit for bit. */
 int sample_step(struct sampler *s, const struct rec_settings *set, const float *logits,
                 const struct sample_stats *stats, const int32_t *context, size_t n_context,
                 const struct sample_key *key, size_t n_top, struct rec_token *out,

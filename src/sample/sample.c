@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ * One step of decoding: raw statistics, processors, choice. */
+#include "sample/sample.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/detmath.h"
+#include "base/half.h"
+#include "sample/sampler.h"
+
+static int bad(struct idem_err *err, const char *name, double value, const char *allowed)
+{
+    return err_set(err, IDEM_ERR_USAGE, "%s is %g, but it must be %s", name, value, allowed);
+}
+
+int sample_check(const struct rec_settings *s, struct idem_err *err)
+{
+    /* written so that NaN fails; the lower bounds are those that binary32 can divide by */
+    if (!(s->temperature == 0.0 || (s->temperature >= 1e-6 && s->temperature <= 1e6)))
+        return bad(err, "temperature", s->temperature,
+                   "between 1e-6 and 1e6, or 0 for greedy decoding");
+    if (!(s->top_p > 0.0 && s->top_p <= 1.0))
+        return bad(err, "top_p", s->top_p, "above 0 and at most 1 (1: off)");
+    if (!(s->min_p >= 0.0 && s->min_p <= 1.0))
+        return bad(err, "min_p", s->min_p, "between 0 and 1 (0: off)");
+    if (!(s->repetition_penalty >= 1e-6 && s->repetition_penalty <= 1e6))
+        return bad(err, "repetition_penalty", s->repetition_penalty,
+                   "between 1e-6 and 1e6 (1: off)");
+    if (s->top_k > INT32_MAX)
+        return bad(err, "top_k", s->top_k, "between 0 and 2147483647 (0: off)");
+    if (s->no_repeat_ngram_size > INT32_MAX)
+        return bad(err, "no_repeat_ngram_size", s->no_repeat_ngram_size,
+                   "between 0 and 2147483647 (0: off)");
+    if (s->max_new_tokens < 1 || s->max_new_tokens > INT32_MAX)
+        return bad(err, "max_new_tokens", s->max_new_tokens, "between 1 and 2147483647");
+    if (s->num_return_sequences < 1 || s->num_return_sequences > INT32_MAX)
+        return bad(err, "num_return_sequences", s->num_return_sequences,
+                   "between 1 and 2147483647");
+    if (s->num_return_sequences > 1 && !(s->do_sample && s->temperature > 0.0))
+        return err_set(err, IDEM_ERR_USAGE, "num_return_sequences is %u, but greedy decoding has "
+                       "one output; set do_sample (with a temperature above 0) or ask for 1",
+                       s->num_return_sequences);
+    for (size_t i = 0; i < s->n_stop; i++)
+        if (!s->stop[i] || s->stop[i][0] == '\0')
+            return err_set(err, IDEM_ERR_USAGE, "stop text %zu is empty, and an empty text would "
+                           "end every output at once; remove it", i + 1);
+    return 0;
+}
+
+struct sampler *sample_open(size_t n_vocab, struct idem_err *err)
+{
+    if (n_vocab < 1 || n_vocab > SAMPLER_MAX_VOCAB) {
+        err_set(err, IDEM_ERR_LIMIT, "a vocabulary of %zu tokens; the sampler takes 1 to %zu",
+                n_vocab, SAMPLER_MAX_VOCAB);
+        return NULL;
+    }
+    struct sampler *s = calloc(1, sizeof *s);
+    if (s) {
+        s->max_vocab = n_vocab;
+        s->score = calloc(n_vocab, sizeof *s->score);
+        s->alive = calloc(n_vocab, sizeof *s->alive);
+        s->heap = calloc(n_vocab, sizeof *s->heap);
+        s->weight = calloc(n_vocab, sizeof *s->weight);
+        s->seen = calloc(n_vocab, sizeof *s->seen);
+    }
+    if (!s || !s->score || !s->alive || !s->heap || !s->weight || !s->seen) {
+        sample_close(s);
+        err_memory(err, "the sampler", n_vocab * 25);
+        return NULL;
+    }
+    return s;
+}
+
+void sample_close(struct sampler *s)
+{
+    if (!s)
+        return;
+    free(s->score);
+    free(s->alive);
+    free(s->heap);
+    free(s->weight);
+    free(s->seen);
+    free(s);
+}
+
+static int check_input(const struct sampler *s, const float *logits, size_t n_vocab,
+                       const int32_t *context, size_t n_context, struct idem_err *err)
+{
+    (void)s;
+    for (size_t i = 0; i < n_vocab; i++)
+        if ((half_f32_bits(logits[i]) & 0x7F800000u) == 0x7F800000u)
+            return err_set(err, IDEM_ERR_NUMERIC, "the logit of token %zu is %g; no token can be "
+                           "chosen from such a result", i, (double)logits[i]);
+    for (size_t i = 0; i < n_context; i++)
+        if (context[i] < 0)
+            return err_set(err, IDEM_ERR_USAGE, "token %zu of the context has the id %d; ids are "
+                           "not negative", i, context[i]);
+    return 0;
+}
+
+/* Raw fields: the best n_top, margin, tail. Leaves the best id in out->id. */
+static void fill_raw(struct sampler *s, const float *logits, size_t n_vocab,
+                     const struct sample_stats *stats, size_t n_top, struct rec_token *out)
+{
+    if (n_top > n_vocab)
+        n_top = n_vocab;
+    size_t k = n_top < 2 ? 2 : n_top;
+    if (k > n_vocab)
+        k = n_vocab;
+    rank_top(s->heap, k, logits, n_vocab);
+    out->id = rank_id(s->heap[0]);
+    out->margin = k < 2 ? INFINITY
+                        : (float)((double)logits[out->id] - (double)logits[rank_id(s->heap[1])]);
+    out->entropy = (float)stats->entropy;
+    out->n_top = (uint32_t)n_top;
+    double mass = 0.0;
+    for (size_t i = 0; i < n_top; i++) {
+        int32_t id = rank_id(s->heap[i]);
+        double lp = (double)logits[id] - stats->logsumexp;
+        out->top[i] = (struct rec_top){.id = id, .logprob = (float)lp};
+        mass += det_exp(lp);
+    }
+    double tail = n_top == n_vocab ? 0.0 : 1.0 - mass;
+    out->tail_mass = tail > 0.0 ? (float)tail : 0.0f;
+}
+
+/* log of the sum of e^score over the survivors, added in ascending order of id. */
+static double survivors_logsumexp(const struct sampler *s, float max)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < s->n_alive; i++)
+        sum += det_exp((double)s->score[s->alive[i]] - (double)max);
+    return (double)max + det_log(sum);
+}
+
+static bool survives(const struct sampler *s, int32_t id)
+{
+    size_t lo = 0, hi = s->n_alive;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (s->alive[mid] < id)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < s->n_alive && s->alive[lo] == id;
+}
+
+static float processed_logprob(const struct sampler *s, int32_t id, double lse)
+{
+    return survives(s, id) ? (float)((double)s->score[id] - lse) : NAN;
+}
+
+int sample_step(struct sampler *s, const struct rec_settings *set, const float *logits,
+                const struct sample_stats *stats, const int32_t *context, size_t n_context,
+                const struct sample_key *key, size_t n_top, struct rec_token *out,
+                struct idem_err *err)
+{
+    size_t n_vocab = s->max_vocab;
+    bool sampled = set->do_sample && set->temperature > 0.0, changed;
+    if (check_input(s, logits, n_vocab, context, n_context, err) != 0)
+        return -1;
+    fill_raw(s, logits, n_vocab, stats, n_top, out);
+    if (process_run(s, set, sampled, logits, n_vocab, context, n_context, &changed, err) != 0)
+        return -1;
+    int32_t best = s->alive[0];
+    for (size_t i = 1; i < s->n_alive; i++)
+        if (s->score[s->alive[i]] > s->score[best])
+            best = s->alive[i];
+    double lse = changed ? survivors_logsumexp(s, s->score[best]) : stats->logsumexp;
+    out->id = best;
+    if (sampled) {
+        struct noise z;
+        if (noise_init(&z, key, err) != 0)
+            return -1;
+        out->id = noise_draw(&z, s->score, s->alive, s->n_alive);
+    }
+    out->logprob = (float)((double)logits[out->id] - stats->logsumexp);
+    out->logprob_processed = processed_logprob(s, out->id, lse);
+    for (size_t i = 0; i < out->n_top; i++)
+        out->top[i].logprob_processed = processed_logprob(s, out->top[i].id, lse);
+    return 0;
+}
