@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* Cuts an incomplete UTF-8 sequence from the end of a message that filled its buffer. */
 static void trim_utf8(char *msg, size_t len)
 {
@@ -18,6 +20,19 @@ static void trim_utf8(char *msg, size_t len)
     size_t need = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
     if (i - 1 + need > len)
         msg[i - 1] = '\0';
+}
+
+/* Names and words in a message come from files: what a terminal would act on, or could not show,
+ * becomes a question mark, byte by byte. */
+static void make_printable(char *msg)
+{
+    size_t len = strlen(msg);
+    for (size_t i = 0, step; i < len; i += step) {
+        int32_t cp;
+        step = utf8_next(msg + i, len - i, &cp);
+        if (cp < 0x20 || (cp >= 0x7F && cp < 0xA0))      /* malformed: cp is -1 */
+            memset(msg + i, '?', step);
+    }
 }
 
 int err_set(struct idem_err *err, enum idem_err_code code, const char *fmt, ...)
@@ -33,6 +48,7 @@ int err_set(struct idem_err *err, enum idem_err_code code, const char *fmt, ...)
         err->msg[0] = '\0';
     else if ((size_t)n >= sizeof err->msg)
         trim_utf8(err->msg, sizeof err->msg - 1);
+    make_printable(err->msg);
     return -1;
 }
 

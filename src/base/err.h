@@ -5,7 +5,8 @@
 
 #include "idem_err.h"
 
-/* Sets code and message (printf style; a longer message is cut at a UTF-8 boundary).
+/* Sets code and message (printf style; a longer message is cut at a UTF-8 boundary). Control
+ * characters, newlines too, and malformed UTF-8 become '?': words from a file are safe to print.
  * err may be NULL. Returns -1, so that a caller can `return err_set(...)`. */
 int err_set(struct idem_err *err, enum idem_err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
