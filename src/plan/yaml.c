@@ -113,7 +113,7 @@ int plan_yaml_open(struct plan_yaml *y, const char *path, const char *text, size
         rc = syntax_err(path, diag, err);
     else
         rc = check_tree(y, fy_document_root(y->doc), 0, err);
-    fy_diag_unref(diag);
+    fy_diag_destroy(diag);          /* frees the collected errors too, which unref does not */
     if (rc)
         plan_yaml_close(y);
     return rc;

@@ -6,13 +6,14 @@ FUZZ_CC      ?= clang
 FUZZ_FLAGS   := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 FUZZERS      := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-# the rooms each target links; its seeds
+# the rooms each target links; its seeds; more arguments
 DEPS_fuzz_gguf        := base gguf
 SEEDS_fuzz_gguf       := tests/data/malformed
 DEPS_fuzz_tokenizer   := base gguf kernels engine
 SEEDS_fuzz_tokenizer  := tests/fuzz/corpus/tokenizer
 DEPS_fuzz_experiment  := base record plan
 SEEDS_fuzz_experiment := tests/fuzz/corpus/experiment
+ARGS_fuzz_experiment  := -dict=tests/fuzz/experiment.dict
 
 .PHONY: fuzz fuzz-build $(addprefix run-,$(FUZZERS))
 fuzz: $(addprefix run-,$(FUZZERS))
@@ -30,6 +31,6 @@ $(addprefix run-,$(FUZZERS)): run-%: fuzz-build
 	@mkdir -p $(BUILD)/fuzz/new-$*
 	@echo "== $* for $(FUZZ_SECONDS) s"
 	@$(BUILD)/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -rss_limit_mb=2048 \
-	    -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/new-$* $(SEEDS_$*) \
+	    -print_final_stats=1 -artifact_prefix=$(BUILD)/fuzz/ $(ARGS_$*) $(BUILD)/fuzz/new-$* $(SEEDS_$*) \
 	    > $(BUILD)/fuzz/$*.log 2>&1 || { tail -n 60 $(BUILD)/fuzz/$*.log; exit 1; }
 	@grep stat::number_of_executed_units $(BUILD)/fuzz/$*.log
