@@ -190,8 +190,14 @@ static int parse_prompts(struct plan_parse *c, struct fy_node *root, struct idem
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
-static int set_canonical(struct plan_parse *c, struct plan_setting *s, struct idem_err *err)
+/* What the ranges of single hyperparameters do not say; then the canonical form. */
+static int complete_setting(struct plan_parse *c, struct fy_node *at, struct plan_setting *s,
+                            struct idem_err *err)
 {
+    if (s->values.num_return_sequences > 1 && !plan_settings_sampled(&s->values))
+        return plan_yaml_err(&c->y, at, err, "a greedy setting has one output, but "
+                             "num_return_sequences is %u; set it to 1, or do_sample to true with a "
+                             "temperature above 0", s->values.num_return_sequences);
     struct buf b;
     buf_init(&b, 1 << 20);
     struct json j = {.out = &b};
@@ -218,7 +224,8 @@ static int parse_base(struct plan_parse *c, struct fy_node *map, struct idem_err
         return -1;
     s->id = "base";
     rec_settings_default(&s->values);
-    if (plan_settings_parse(&c->y, n, "base", &s->values, &p->arena, err) || set_canonical(c, s, err))
+    if (plan_settings_parse(&c->y, n, "base", &s->values, &p->arena, err) ||
+        complete_setting(c, n, s, err))
         return -1;
     p->n_settings = 1;
     return 0;
@@ -232,7 +239,8 @@ static int parse_level(struct plan_parse *c, const struct plan_param *param, str
     struct plan_setting *s = &p->settings[p->n_settings];
     char id[PLAN_MAX_ID * 2];
     *s = (struct plan_setting){.factor = param->name, .values = p->settings[0].values};
-    if (plan_param_parse(&c->y, param, node, "levels", &s->values, err) || set_canonical(c, s, err))
+    if (plan_param_parse(&c->y, param, node, "levels", &s->values, err) ||
+        complete_setting(c, node, s, err))
         return -1;
     s->level = plan_level_text(param, &s->values, &p->arena);
     if (!s->level)
@@ -289,7 +297,7 @@ static int parse_corners(struct plan_parse *c, struct fy_node *map, struct idem_
         *s = (struct plan_setting){.values = p->settings[0].values};
         if (!(s->id = parse_id(&c->y, key, "name of a corner", &p->arena, err)) ||
             plan_settings_parse(&c->y, value, s->id, &s->values, &p->arena, err) ||
-            set_canonical(c, s, err))
+            complete_setting(c, key, s, err))
             return -1;
         if (!strcmp(s->id, "base"))
             return plan_yaml_err(&c->y, key, err, "a corner cannot be called 'base'");
@@ -340,9 +348,9 @@ int plan_parse_setting(struct plan_parse *c, struct fy_node *node, const char *w
     buf_init(&list, 600);
     for (size_t i = 0; names[i] && i < 40; i++)
         buf_addf(&list, "%s%s", i ? ", " : "", names[i]);
-    plan_yaml_err(&c->y, node, err, "%s: no setting is called '%s'%s%s%s; there are: %s", what, s,
-                  near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "",
-                  list.data ? list.data : "");
+    plan_yaml_err(&c->y, node, err, "%s: no setting is called '%s'%s%s%s%s", what, s,
+                  near ? "; did you mean '" : "", near ? near : "",
+                  near ? "'? There are: " : "; there are: ", list.data ? list.data : "");
     buf_release(&list);
     return -1;
 }

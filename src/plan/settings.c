@@ -17,10 +17,10 @@ const struct plan_param plan_params[] = {
      "a whole number from 0 to 1000, or off", true},
     {"num_return_sequences", PLAN_PARAM_U32, AT(num_return_sequences), 1, 1024, false, false, 0,
      "a whole number from 1 to 1024", false},
-    {"repetition_penalty", PLAN_PARAM_F64, AT(repetition_penalty), 0, 1000, true, true, 1,
-     "a number above 0 and at most 1000, or off", true},
+    {"repetition_penalty", PLAN_PARAM_F64, AT(repetition_penalty), 1e-6, 1000, false, true, 1,
+     "a number from 1e-6 to 1000, or off", true},
     {"temperature", PLAN_PARAM_F64, AT(temperature), 0, 1000, false, false, 0,
-     "a number from 0 (greedy) to 1000", true},
+     "a number from 1e-6 to 1000, or 0 (greedy)", true},
     {"top_k", PLAN_PARAM_U32, AT(top_k), 0, 10000000, false, true, 0,
      "a whole number from 1 to 10000000, or off", true},
     {"top_p", PLAN_PARAM_F64, AT(top_p), 0, 1, true, true, 1,
@@ -84,7 +84,8 @@ int plan_param_parse(const struct plan_yaml *y, const struct plan_param *p, stru
     if (plan_yaml_f64(y, node, what, &v, err))
         return -1;
     bool whole = p->type != PLAN_PARAM_U32 || (v >= 0 && v <= UINT32_MAX && v == (double)(uint32_t)v);
-    if (!whole || v < p->min || v > p->max || (p->min_open && v == p->min))
+    bool tiny = p->offset == AT(temperature) && v > 0 && v < 1e-6;
+    if (!whole || tiny || v < p->min || v > p->max || (p->min_open && v == p->min))
         return plan_yaml_err(y, node, err, "%s is %.17g; allowed: %s", what, v, p->allowed);
     set_value(p, s, v);
     return 0;

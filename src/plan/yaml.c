@@ -109,7 +109,11 @@ int plan_yaml_open(struct plan_yaml *y, const char *path, const char *text, size
     struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG, .diag = diag};
     y->doc = fy_document_build_from_string(&cfg, text, len);
     int rc = 0;
-    if (!y->doc || fy_diag_got_error(diag))
+    void *at = NULL;
+    bool empty = !y->doc && !fy_diag_errors_iterate(diag, &at);
+    if (empty)
+        rc = 0;                  /* nothing but comments: plan_yaml_root says so */
+    else if (!y->doc || fy_diag_got_error(diag))
         rc = syntax_err(path, diag, err);
     else
         rc = check_tree(y, fy_document_root(y->doc), 0, err);
@@ -128,7 +132,7 @@ void plan_yaml_close(struct plan_yaml *y)
 
 struct fy_node *plan_yaml_root(const struct plan_yaml *y)
 {
-    struct fy_node *root = fy_document_root(y->doc);
+    struct fy_node *root = y->doc ? fy_document_root(y->doc) : NULL;
     return root && !fy_node_is_null(root) ? root : NULL;
 }
 
@@ -282,10 +286,10 @@ int plan_yaml_keys(const struct plan_yaml *y, struct fy_node *node, const char *
             buf_init(&list, 600);
             list_words(&list, allowed);
             const char *near = plan_nearest(s ? s : "", len, allowed);
-            plan_yaml_err(y, key, err, "unknown key '%.*s' in %s%s%s%s; allowed: %s",
+            plan_yaml_err(y, key, err, "unknown key '%.*s' in %s%s%s%s%s",
                           (int)(len < MAX_WORD ? len : MAX_WORD), s ? s : "", what,
-                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "",
-                          list.data ? list.data : "");
+                          near ? "; did you mean '" : "", near ? near : "",
+                          near ? "'? Allowed: " : "; allowed: ", list.data ? list.data : "");
             buf_release(&list);
             return -1;
         }
