@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT
+ * Carries out a plan: passes of trials that share a way of being computed, what is stored
+ * already left out, progress told. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "run/run.h"
+#include "run/walk.h"
+
+enum { SEEDS_GROUP = 256 };      /* sequences that share one root at most: bounds the live nodes */
+
+struct ids { int32_t *ids; size_t n; };
+
+struct exec {
+    const struct plan *p;
+    struct backend *b;
+    struct store *s;
+    const struct run_options *o;
+    struct ids *prompts;         /* [n_prompts] */
+    size_t next, end;            /* trials of the current pass still to be handed out */
+    bool seeds;                  /* the current pass is over SEEDS trials */
+    struct run_walk *walk;
+    double committed, told;      /* monotonic seconds */
+    struct run_progress progress;
+    double work_total, work_done, work_begun, began;
+    double rate_from;            /* of tok_s: when and where its window began */
+    uint64_t rate_tokens;
+};
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int name_trial(const struct exec *x, size_t index, struct idem_err *err)
+{
+    if (index >= x->p->n_trials)
+        return -1;
+    const struct rec_trial *t = &x->p->trials[index];
+    return err_prefix(err, "trial %" PRIu64 " (%s, prompt '%s', setting '%s', seed %" PRIu64
+                      ", host %s)", t->index, rec_purpose_name(t->purpose),
+                      x->p->prompts[t->prompt].id, x->p->settings[t->setting].id, t->seed,
+                      x->p->hosts[t->host].id);
+}
+
+/* ---- progress ------------------------------------------------------------------------------------ */
+
+/* Rough cost of a trial in tokens of a full batch, for the time left: a token alone costs about
+ * three times what it costs among eight, and of the SEEDS trials about half is shared. */
+static double work_of(const struct exec *x, const struct rec_trial *t)
+{
+    double decode = x->p->settings[t->setting].values.max_new_tokens;
+    uint32_t batch = x->p->hosts[t->host].state.batch;
+    if (t->purpose == REC_PURPOSE_SEEDS)
+        return 0.5 * decode;
+    double alone = batch >= 8 ? 1 : 1 + 2 * (double)(8 - batch) / 7;
+    return decode * alone + (double)x->prompts[t->prompt].n;
+}
+
+static void tell(struct exec *x, bool always)
+{
+    double now = now_s();
+    if (!x->o->progress || (!always && now - x->told < 0.1))
+        return;
+    double done = x->work_done - x->work_begun, left = x->work_total - x->work_done;
+    x->told = now;
+    x->progress.eta_s = done > 0 ? (now - x->began) * left / done : -1;
+    if (now - x->rate_from >= 1 || x->progress.tok_s <= 0) {
+        double dt = now - x->rate_from;
+        if (dt > 0)
+            x->progress.tok_s = (double)(x->progress.tokens - x->rate_tokens) / dt;
+        x->rate_from = now;
+        x->rate_tokens = x->progress.tokens;
+    }
+    x->o->progress(x->o->progress_ctx, &x->progress);
+}
+
+static void on_step(void *ctx, uint64_t n_tokens)
+{
+    struct exec *x = ctx;
+    x->progress.tokens += n_tokens;
+    tell(x, false);
+}
+
+/* ---- handing out trials and taking in outputs ------------------------------------------------------- */
+
+static int on_end(void *ctx, struct run_seq *q, struct rec_output *o, struct idem_err *err)
+{
+    struct exec *x = ctx;
+    const struct rec_trial *t = &x->p->trials[q->tag];
+    struct store_how how = {
+        .computed = x->seeds ? STORE_COMPUTED_SHARED : STORE_COMPUTED_ANEW,
+        .started = q->started, .wall_ms = q->wall_ms, .n_forward = q->n_forward,
+    };
+    int rc = store_put_output(x->s, t->index, o, &how, err);
+    rec_output_release(o);
+    if (rc)
+        return -1;
+    x->progress.done++;
+    x->work_done += work_of(x, t);
+    double now = now_s();
+    if (now - x->committed < 1)
+        return 0;
+    x->committed = now;
+    return store_commit(x->s, err);
+}
+
+static struct run_seq *make_seq(struct exec *x, size_t index, struct idem_err *err)
+{
+    const struct rec_trial *t = &x->p->trials[index];
+    const struct ids *q = &x->prompts[t->prompt];
+    struct run_seq *s = calloc(1, sizeof *s);
+    if (!s) {
+        err_memory(err, "a trial", sizeof *s);
+        return NULL;
+    }
+    if (run_seq_init(s, &x->p->settings[t->setting].values, q->ids, q->n, q->ids, q->n, t->seed,
+                     t->sample, t->n_top, err)) {
+        run_seq_release(s);
+        free(s);
+        return NULL;
+    }
+    s->tag = index;
+    return s;
+}
+
+/* One trial that is computed anew, or a group of SEEDS trials of one prompt. */
+static int on_feed(void *ctx, struct idem_err *err)
+{
+    struct exec *x = ctx;
+    struct run_seq *group[SEEDS_GROUP];
+    size_t n = 0, max = x->seeds ? SEEDS_GROUP : 1;
+    for (; x->next < x->end && n < max; x->next++) {
+        if (n > 0 && x->p->trials[x->next].prompt != x->p->trials[group[0]->tag].prompt)
+            break;
+        if (store_is_done(x->s, x->p->trials[x->next].index))
+            continue;
+        if (!(group[n] = make_seq(x, x->next, err))) {
+            name_trial(x, x->next, err);
+            while (n-- > 0) {
+                run_seq_release(group[n]);
+                free(group[n]);
+            }
+            return -1;
+        }
+        n++;
+    }
+    if (n == 0)
+        return 0;
+    return run_walk_add(x->walk, group, n, err) ? -1 : 1;
+}
+
+/* ---- passes -------------------------------------------------------------------------------------------- */
+
+static bool same_pass(const struct rec_trial *a, const struct rec_trial *b)
+{
+    bool sa = a->purpose == REC_PURPOSE_SEEDS, sb = b->purpose == REC_PURPOSE_SEEDS;
+    return sa == sb && a->host == b->host;
+}
+
+static int run_pass(struct exec *x, size_t from, size_t to, struct idem_err *err)
+{
+    const struct rec_trial *t = &x->p->trials[from];
+    const struct rec_host *h = &x->p->hosts[t->host].state;
+    x->seeds = t->purpose == REC_PURPOSE_SEEDS;
+    x->next = from;
+    x->end = to;
+    x->progress.stage = rec_purpose_name(t->purpose);
+    struct run_walk_options wo = {
+        .threads = h->threads, .chunk = h->chunk, .batch = h->batch, .exact_batch = true,
+        .cache = h->cache, .stop = x->o->stop, .feed = on_feed, .ended = on_end,
+        .stepped = on_step, .ctx = x,
+    };
+    if (x->seeds) {
+        wo.exact_batch = false;
+        wo.cache = REC_CACHE_COLD;
+        wo.threads = x->o->threads ? x->o->threads : h->threads;
+        wo.batch = x->o->batch ? x->o->batch : h->batch;
+    }
+    x->walk = run_walk_open(x->b, &wo, err);
+    if (!x->walk)
+        return -1;
+    int rc = run_walk_run(x->walk, err);
+    if (rc && (!err || err->code != IDEM_ERR_INTERRUPTED))
+        name_trial(x, run_walk_culprit(x->walk), err);
+    run_walk_close(x->walk);
+    x->walk = NULL;
+    return rc;
+}
+
+static int run_passes(struct exec *x, struct idem_err *err)
+{
+    const struct plan *p = x->p;
+    for (size_t from = 0, to; from < p->n_trials; from = to) {
+        bool open = false;
+        for (to = from; to < p->n_trials && same_pass(&p->trials[from], &p->trials[to]); to++)
+            open |= !store_is_done(x->s, p->trials[to].index);
+        if (open && run_pass(x, from, to, err))
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- before the first trial ------------------------------------------------------------------------------ */
+
+int run_prompt_ids(struct backend *b, const struct plan_prompt *p, int32_t **ids, size_t *n,
+                   struct idem_err *err)
+{
+    char *rendered = NULL;
+    int rc = p->chat ? b->ops->chat(b, p->system, p->text, &rendered, err) : 0;
+    const char *text = p->chat ? rendered : p->text;
+    if (rc == 0)
+        rc = b->ops->tokenize(b, text, strlen(text), p->chat, ids, n, err);
+    free(rendered);
+    if (rc == 0 && *n == 0) {
+        free(*ids);
+        *ids = NULL;
+        rc = err_set(err, IDEM_ERR_USAGE, "the text gives no token; write a longer one");
+    }
+    return rc ? err_prefix(err, "prompt '%s'", p->id) : 0;
+}
+
+/* Every prompt must leave room for the longest output that is asked of it. */
+static int check_room(const struct exec *x, const struct backend_description *d,
+                      struct idem_err *err)
+{
+    for (size_t i = 0; i < x->p->n_prompts; i++)
+        for (size_t j = 0; j < x->p->n_settings; j++) {
+            uint64_t need = x->prompts[i].n + (uint64_t)x->p->settings[j].values.max_new_tokens;
+            if (d->n_ctx && need > (uint64_t)d->n_ctx + 1)
+                return err_set(err, IDEM_ERR_LIMIT, "prompt '%s' has %zu tokens and setting '%s' asks "
+                               "for %u more, but the context has %u; shorten the prompt, lower "
+                               "max_new_tokens, or raise --context", x->p->prompts[i].id,
+                               x->prompts[i].n, x->p->settings[j].id,
+                               x->p->settings[j].values.max_new_tokens, d->n_ctx);
+        }
+    return 0;
+}
+
+static int prepare(struct exec *x, struct idem_err *err)
+{
+    struct backend_description d;
+    const struct plan *p = x->p;
+    if (x->b->ops->describe(x->b, &d, err))
+        return -1;
+    if (strcmp(d.model_digest, p->model_digest) != 0 || strcmp(d.numerics, p->numerics) != 0)
+        return err_set(err, IDEM_ERR_USAGE, "the plan is for model %.12s… with %s, but the backend "
+                       "'%s' has model %.12s… with %s; expand the plan for this model",
+                       p->model_digest, p->numerics, d.name, d.model_digest, d.numerics);
+    for (size_t j = 0; j < p->n_settings; j++)
+        if (sample_check(&p->settings[j].values, err))
+            return err_prefix(err, "setting '%s'", p->settings[j].id);
+    x->prompts = calloc(p->n_prompts + 1, sizeof *x->prompts);
+    if (!x->prompts)
+        return err_memory(err, "prompts", p->n_prompts * sizeof *x->prompts);
+    for (size_t i = 0; i < p->n_prompts; i++) {
+        struct ids *q = &x->prompts[i];
+        if (run_prompt_ids(x->b, &p->prompts[i], &q->ids, &q->n, err) ||
+            store_put_prompt_tokens(x->s, (uint32_t)i, q->ids, q->n, err))
+            return -1;
+    }
+    if (check_room(x, &d, err))
+        return -1;
+    for (size_t i = 0; i < p->n_trials; i++) {
+        double work = work_of(x, &p->trials[i]);
+        bool done = store_is_done(x->s, p->trials[i].index);
+        x->work_total += work;
+        x->work_done += done ? work : 0;
+        x->progress.done += done;
+    }
+    x->work_begun = x->work_done;
+    return 0;
+}
+
+int run_execute(const struct plan *p, struct backend *b, struct store *s,
+                const struct run_options *o, struct idem_err *err)
+{
+    static const struct run_options none = {0};
+    struct exec x = {.p = p, .b = b, .s = s, .o = o ? o : &none};
+    x.progress.total = p->n_trials;
+    x.progress.stage = "";
+    x.began = x.committed = x.rate_from = now_s();
+    int rc = prepare(&x, err);
+    if (rc == 0) {
+        tell(&x, true);
+        rc = run_passes(&x, err);
+        /* What was finished is saved also after an error or a stop; its own error comes first. */
+        struct idem_err late = {0};
+        if (store_commit(s, rc ? &late : err))
+            rc = -1;
+        tell(&x, true);
+    }
+    for (size_t i = 0; x.prompts && i < p->n_prompts; i++)
+        free(x.prompts[i].ids);
+    free(x.prompts);
+    return rc;
+}

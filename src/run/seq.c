@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ * Drawing, appending, ending: the life of one output. */
+#include "run/seq.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_MAX = 256 << 20 };
+
+int run_seq_init(struct run_seq *s, const struct rec_settings *set, const int32_t *prompt,
+                 size_t n_prompt, const int32_t *key_prompt, size_t n_key_prompt, uint64_t seed,
+                 uint32_t sample, uint32_t n_top, struct idem_err *err)
+{
+    *s = (struct run_seq){.set = set, .prompt = prompt, .n_prompt = n_prompt, .n_top = n_top};
+    buf_init(&s->text, TEXT_MAX);
+    sample_key_init(&s->key, seed, key_prompt, n_key_prompt, sample);
+    s->context = malloc((n_prompt + 1) * sizeof *s->context);
+    if (!s->context)
+        return err_memory(err, "a prompt", n_prompt * sizeof *s->context);
+    memcpy(s->context, prompt, n_prompt * sizeof *prompt);
+    return 0;
+}
+
+void run_seq_release(struct run_seq *s)
+{
+    rec_output_release(&s->out);
+    free(s->context);
+    s->context = NULL;
+    buf_release(&s->text);
+}
+
+/* Room for one more token in all arrays. */
+static int grow(struct run_seq *s)
+{
+    struct rec_output *o = &s->out;
+    if (o->n_tokens < s->cap_tokens)
+        return 0;
+    size_t cap = s->cap_tokens ? 2 * s->cap_tokens : 32;
+    if (cap > s->set->max_new_tokens)
+        cap = s->set->max_new_tokens;
+    size_t tops = s->n_top ? s->n_top : 1;
+    struct rec_token *t = realloc(o->tokens, cap * sizeof *t);
+    if (t)
+        o->tokens = t;
+    struct rec_top *top = t ? realloc(o->tops, cap * tops * sizeof *top) : NULL;
+    if (top)
+        o->tops = top;
+    int32_t *ctx = top ? realloc(s->context, (s->n_prompt + cap) * sizeof *ctx) : NULL;
+    if (!ctx)
+        return err_memory(&s->err, "an output", cap * (sizeof *t + tops * sizeof *top));
+    s->context = ctx;
+    s->cap_tokens = cap;
+    return 0;
+}
+
+/* Cuts the text before the earliest stop text that the newest bytes completed. */
+static bool cut_at_stop(struct run_seq *s)
+{
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < s->set->n_stop; i++) {
+        const char *stop = s->set->stop[i];
+        size_t len = strlen(stop);
+        size_t from = s->n_text_before >= len ? s->n_text_before - len + 1 : 0;
+        if (s->text.len < len)
+            continue;
+        const char *hit = memmem(s->text.data + from, s->text.len - from, stop, len);
+        if (hit && (size_t)(hit - s->text.data) < best)
+            best = (size_t)(hit - s->text.data);
+    }
+    if (best == SIZE_MAX)
+        return false;
+    s->text.len = best;
+    s->text.data[best] = '\0';
+    return true;
+}
+
+int run_seq_draw(struct run_seq *s, struct sampler *sampler, struct backend *b,
+                 const float *logits, const struct sample_stats *stats)
+{
+    struct rec_output *o = &s->out;
+    size_t i = o->n_tokens;
+    if (grow(s))
+        return -1;
+    s->key.position = (uint32_t)i;
+    s->last = (struct rec_token){.top = o->tops + i * s->n_top};
+    if (sample_step(sampler, s->set, logits, stats, s->context, s->n_prompt + i, &s->key, s->n_top,
+                    &s->last, &s->err))
+        return -1;
+    if (!s->n_top) {             /* asked not to capture: what was computed is not kept */
+        s->last = (struct rec_token){.id = s->last.id, .logprob = NAN, .logprob_processed = NAN,
+                                     .entropy = NAN, .margin = NAN, .tail_mass = NAN};
+    }
+    o->tokens[i] = s->last;
+    s->context[s->n_prompt + i] = s->last.id;
+    o->n_tokens = i + 1;
+    s->n_text_before = s->text.len;
+    if (b->ops->is_eog(b, s->last.id)) {
+        o->stop = REC_STOP_EOS;
+        return 0;
+    }
+    size_t len = 0;
+    const char *bytes = b->ops->token_bytes(b, s->last.id, &len);
+    if (bytes && len && buf_append(&s->text, bytes, len))
+        return err_memory(&s->err, "the text of an output", s->text.len);
+    if (cut_at_stop(s))
+        o->stop = REC_STOP_STOP;
+    else if (o->n_tokens >= s->set->max_new_tokens)
+        o->stop = REC_STOP_LENGTH;
+    return 0;
+}
+
+/* Length of the longest end of the text that is a beginning of a stop text. */
+static size_t held_back(const struct run_seq *s)
+{
+    size_t best = 0;
+    for (size_t i = 0; i < s->set->n_stop; i++) {
+        size_t len = strlen(s->set->stop[i]);
+        size_t n = len - 1 < s->text.len ? len - 1 : s->text.len;
+        for (; n > best; n--)
+            if (!memcmp(s->text.data + s->text.len - n, s->set->stop[i], n))
+                best = n;
+    }
+    return best;
+}
+
+const char *run_seq_news(struct run_seq *s, size_t *len)
+{
+    size_t from = s->n_shown, to = s->text.len;
+    if (s->out.stop == REC_STOP_NONE)
+        to -= held_back(s);
+    *len = to > from ? to - from : 0;
+    if (*len == 0)
+        return NULL;
+    s->n_shown = to;
+    return s->text.data + from;
+}
+
+int run_seq_finish(struct run_seq *s, const struct digest *logits, struct rec_output *o,
+                   struct idem_err *err)
+{
+    s->out.logits_digest[0] = '\0';
+    if (logits) {
+        struct digest d = {0};
+        if (digest_copy(&d, logits))
+            return err_memory(err, "a digest", 0);
+        digest_final(&d, s->out.logits_digest);
+    }
+    for (size_t i = 0; i < s->out.n_tokens; i++)
+        s->out.tokens[i].top = s->n_top ? s->out.tops + i * s->n_top : NULL;
+    s->out.text_len = s->text.len;
+    s->out.text = buf_detach(&s->text);
+    if (!s->out.text) {          /* an empty buffer has no memory of its own */
+        s->out.text_len = 0;
+        s->out.text = calloc(1, 1);
+        if (!s->out.text)
+            return err_memory(err, "the text of an output", 1);
+    }
+    *o = s->out;
+    s->out = (struct rec_output){0};
+    return 0;
+}
