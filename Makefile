@@ -1,23 +1,31 @@
-# idem: plain make. `make` builds build/idem and libidem; `make help` lists the targets.
-# Variables: CC, BUILD (folder), OPT (optimisation), EXTRA (more flags), PREFIX.
+# SPDX-License-Identifier: MIT
+# idem: plain make. `make` builds $(BUILD)/idem and libidem, `make help` lists the targets.
+#
+# Variables: CC, BUILD (folder), OPT (optimisation), KERNEL_OPT (of src/kernels), EXTRA (more
+# flags), PREFIX and DESTDIR (install), MODEL (demo), FUZZ_SECONDS (fuzz).
 .DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
 
 CC      ?= cc
 BUILD   ?= build
 OPT     ?= -O2
 PREFIX  ?= /usr/local
 VERSION := 0.1.0
+SONAME  := libidem.so.0
 
-PKGS    := sqlite3 libcurl libfyaml libpcre2-8 libutf8proc json-c libxxhash libcrypto
+# Libraries. libidem needs LIB_PKGS only.
+LIB_PKGS   := libpcre2-8 libutf8proc libxxhash libcrypto
+PKGS       := $(LIB_PKGS) sqlite3 libfyaml json-c
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+LIB_LIBS   := $(shell pkg-config --libs $(LIB_PKGS) 2>/dev/null)
 
 # The flags that decide bits: no contraction, never fast-math, never -march=native.
 BITS    := -std=c11 -ffp-contract=off -fno-fast-math
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DIDEM_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 ALL_CFLAGS = $(BITS) $(OPT) -g -fPIC -pthread $(WARN) $(EXTRA)
-ALL_LIBS = $(PKG_LIBS) -pthread -lm
+ALL_LIBS = -Wl,--as-needed $(PKG_LIBS) -pthread -lm
 
 ROOMS := base gguf kernels engine record sample plan backend store run stats report cli
 src_of = $(wildcard $(addsuffix /*.c,$(addprefix src/,$(1))))
@@ -31,19 +39,54 @@ ALL_OBJ := $(call obj_of,$(ROOMS))
 $(BUILD)/src/kernels/avx2.o: ISA := -mavx2 -mfma -mf16c
 $(BUILD)/src/kernels/%.o: OPT := $(if $(KERNEL_OPT),$(KERNEL_OPT),-O3)
 
-.PHONY: all clean test
-all: $(BUILD)/idem $(BUILD)/libidem.a
+.PHONY: all help deps demo test unit test-cli test-models lint asan tsan install uninstall clean man
+all: $(BUILD)/idem $(BUILD)/libidem.a $(BUILD)/libidem.so man
+
+help:
+	@echo 'make             the program, libidem, manual pages and completions in $(BUILD)/'
+	@echo 'make demo        fetch a small model, run the first experiment, print the verdict'
+	@echo '                 (MODEL=file.gguf: another model)'
+	@echo 'make deps        Debian packages that everything here needs'
+	@echo 'make test        unit tests and tests of the command line'
+	@echo 'make test-models tests on the real models that "idem pull" has fetched'
+	@echo 'make lint        include directions, lengths, headers, warnings of clang, shell scripts'
+	@echo 'make asan, tsan  the tests under the sanitizers'
+	@echo 'make fuzz        every fuzzer for FUZZ_SECONDS (60)'
+	@echo 'make oracle      fixtures of tests/data/oracle anew, by transformers (5 GB)'
+	@echo 'make install     to PREFIX ($(PREFIX)), below DESTDIR; make uninstall removes it'
+	@echo 'make clean       remove $(BUILD)/'
+
+# ---- building -----------------------------------------------------------------------------------
 
 $(BUILD)/src/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ISA) -MMD -MP -c -o $@ $<
 
+# Both libraries show the names of idem.h only.
 $(BUILD)/libidem.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(LD) -r -o $(BUILD)/libidem.o $^
+	objcopy --wildcard --keep-global-symbol='idem_*' $(BUILD)/libidem.o
+	ar rcs $@ $(BUILD)/libidem.o
+
+$(BUILD)/libidem.so: $(LIB_OBJ) src/libidem.map
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=src/libidem.map \
+	    -o $@ $(LIB_OBJ) -Wl,--as-needed $(LIB_LIBS) -pthread -lm
 
 $(BUILD)/idem: $(ALL_OBJ)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+
+# Manual pages and completions come from the option tables in the program.
+man: $(BUILD)/man/.done
+$(BUILD)/man/.done: $(BUILD)/idem tools/man.sh
+	tools/man.sh $(BUILD)/idem $(BUILD)/man $(BUILD)/completions
+	@touch $@
+
+$(BUILD)/idem.pc: idem.pc.in Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@LIB_PKGS@|$(LIB_PKGS)|' $< > $@
+
+# ---- tests --------------------------------------------------------------------------------------
 
 # Unit tests: tests/unit/<room>_<what>.c links the rooms that <room> may include.
 DEPS_base    := base
@@ -66,13 +109,49 @@ $(addprefix $(BUILD)/unit/,$(UNIT)): $(BUILD)/unit/%: tests/unit/%.c $$(call obj
 	$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) -MMD -MP -o $@ $< $(filter %.o,$^) $(LDFLAGS) -lcmocka $(ALL_LIBS)
 
 unit: $(addprefix $(BUILD)/unit/,$(UNIT))
-	@for t in $^; do echo "== $$t"; $$t || exit 1; done
+	@failed=''; for t in $^; do echo "== $$t"; $$t || failed="$$failed $${t##*/}"; done; \
+	    test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
-test: unit
+# The program from outside, one process per case.
+test-cli: all
+	@python3 tests/cli/run.py $(BUILD)
 
-include tests/fuzz/fuzz.mk
+test:
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory unit test-cli
+
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT=-O1 KERNEL_OPT=-O1 \
+	    EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' unit test-cli
+
+tsan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan OPT=-O1 KERNEL_OPT=-O2 \
+	    EXTRA='-fsanitize=thread -fno-omit-frame-pointer' unit test-cli
+
+lint: export LINT_FLAGS := $(CPPFLAGS)
+lint:
+	@tools/lint.sh '$(CC)'
+
+# ---- for people ---------------------------------------------------------------------------------
+
+deps:
+	@tools/deps.sh all
+
+# The folder of the demo's results; its database is carried on with, so a second demo is short.
+DEMO ?= $(BUILD)/demo
+demo:
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -j2 $(BUILD)/idem
+	@tools/demo.sh $(BUILD)/idem $(DEMO) $(if $(MODEL),'$(MODEL)')
+
+install: all $(BUILD)/idem.pc
+	@tools/install.sh $(BUILD) '$(DESTDIR)$(PREFIX)' $(VERSION) $(SONAME)
+
+uninstall:
+	@tools/install.sh --remove '$(DESTDIR)$(PREFIX)' $(VERSION) $(SONAME)
 
 clean:
 	rm -rf $(BUILD)
 
+-include tests/fuzz/fuzz.mk tools/oracle/oracle.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -126,9 +126,14 @@ static void last_line(const char *path, char out[512])
     snprintf(out, 512, "it gave no reason");
     if (file_read(&b, path, NULL) == 0 && b.len) {
         const char *best = NULL;
-        for (char *line = strtok(b.data, "\r\n"); line; line = strtok(NULL, "\r\n"))
-            if (strstr(line, "ERROR") || !best || !strstr(best, "ERROR"))
-                best = strspn(line, " \t") == strlen(line) || strstr(line, "[notice]") ? best : line;
+        for (char *line = b.data, *next; line; line = next) {
+            next = strpbrk(line, "\r\n");
+            if (next)
+                *next++ = '\0';
+            bool says = line[strspn(line, " \t")] != '\0' && !strstr(line, "[notice]");
+            if (says && (strstr(line, "ERROR") || !best || !strstr(best, "ERROR")))
+                best = line;
+        }
         if (best)
             snprintf(out, 512, "%.500s", best);
     }

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs the Debian packages that idem needs and that are missing.
+# usage: deps.sh build|test|all
+#   build: to build and run idem    test: and its tests    all: and lint, sanitizers, fuzzers
+set -u
+build='gcc make binutils libc6-dev pkg-config libpcre2-dev libutf8proc-dev libxxhash-dev libssl-dev
+    libsqlite3-dev libfyaml-dev libjson-c-dev librandom123-dev python3 python3-pip ca-certificates'
+test='libcmocka-dev'
+all='clang libclang-rt-dev shellcheck mandoc'
+
+case ${1:-all} in
+build) wanted=$build ;;
+test) wanted="$build $test" ;;
+all) wanted="$build $test $all" ;;
+*) echo "usage: $0 build|test|all" >&2; exit 2 ;;
+esac
+
+# Without dpkg: whoever has the libraries may go on.
+if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
+    modules='libpcre2-8 libutf8proc libxxhash libcrypto sqlite3 libfyaml json-c'
+    # shellcheck disable=SC2086
+    if pkg-config --exists $modules; then
+        exit 0
+    fi
+    echo "This is no Debian: install a C compiler, make, pkg-config, python3 with pip, cmocka, Random123," >&2
+    echo "and these libraries with their headers: $modules" >&2
+    exit 1
+fi
+
+missing=''
+for package in $wanted; do
+    case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2> /dev/null) in
+    installed) ;;
+    *) missing="$missing $package" ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "Packages are missing, and installing them needs root. Run this line, then the same command again:" >&2
+    echo "    sudo apt-get update && sudo apt-get install -y --no-install-recommends$missing" >&2
+    exit 1
+fi
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086
+fetch() { apt-get install -y -q --no-install-recommends $missing < /dev/null > /tmp/idem-deps.$$ 2>&1; }
+if ! fetch; then
+    apt-get update -q < /dev/null > /dev/null 2>&1
+    if ! fetch; then
+        tail -n 20 /tmp/idem-deps.$$ >&2
+        rm -f /tmp/idem-deps.$$
+        echo "apt-get could not install:$missing (see above; is the network there?)" >&2
+        exit 1
+    fi
+fi
+rm -f /tmp/idem-deps.$$
