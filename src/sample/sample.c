@@ -163,6 +163,13 @@ int sample_step(struct sampler *s, const struct rec_settings *set, const float *
     if (check_input(s, logits, n_vocab, context, n_context, err) != 0)
         return -1;
     fill_raw(s, logits, n_vocab, stats, n_top, out);
+    if (!sampled && set->repetition_penalty == 1.0 && set->no_repeat_ngram_size == 0) {
+        out->logprob = (float)((double)logits[out->id] - stats->logsumexp);
+        out->logprob_processed = out->logprob;
+        for (size_t i = 0; i < out->n_top; i++)
+            out->top[i].logprob_processed = out->top[i].logprob;
+        return 0;
+    }
     if (process_run(s, set, sampled, logits, n_vocab, context, n_context, &changed, err) != 0)
         return -1;
     int32_t best = s->alive[0];
