@@ -1,0 +1,29 @@
+# Measurements beside llama.cpp and the programs they need. Included by the Makefile.
+#   LLAMA_CPP   folder of a built llama.cpp (include/, ggml/include, build/bin); only the programs
+#               that compare with it need one
+#   IDEM_MODELS folder with the model files (tests/models/common.py)
+BENCH := $(BUILD)/bench
+
+$(BENCH)/kl: bench/kl.c
+	@mkdir -p $(@D)
+	$(CC) $(BITS) -O2 $(WARN) -o $@ $< -lm
+
+$(BENCH)/logits $(BENCH)/speed: $(BENCH)/%: bench/%.c $(BUILD)/libidem.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libidem.a $(LDFLAGS) $(ALL_LIBS)
+
+$(BENCH)/llama_logits: bench/llama_logits.c
+	@test -n "$(LLAMA_CPP)" || { echo "give LLAMA_CPP=folder of a built llama.cpp" >&2; exit 2; }
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O2 -Wall -Wextra -I$(LLAMA_CPP)/include -I$(LLAMA_CPP)/ggml/include -o $@ $< \
+	    -L$(LLAMA_CPP)/build/bin -lllama -lggml -lggml-base -Wl,-rpath,$(abspath $(LLAMA_CPP))/build/bin
+
+.PHONY: bench-programs bench-kl bench-speed bench-first
+bench-programs: $(BENCH)/kl $(BENCH)/logits $(BENCH)/speed $(if $(LLAMA_CPP),$(BENCH)/llama_logits)
+bench-kl: bench-programs $(BENCH)/llama_logits
+	python3 bench/kl.py --bench $(BENCH)
+bench-speed: $(BENCH)/speed
+	@test -n "$(LLAMA_CPP)" || { echo "give LLAMA_CPP=folder of a built llama.cpp" >&2; exit 2; }
+	python3 bench/speed.py --bench $(BENCH) --llama $(LLAMA_CPP)/build/bin
+bench-first: $(BUILD)/idem
+	IDEM=$(BUILD)/idem python3 bench/first_token.py
