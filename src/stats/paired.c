@@ -8,7 +8,7 @@
 
 #include "stats/interval.h"
 
-static int finite(const double *d, size_t n, struct idem_err *err)
+static int all_finite(const double *d, size_t n, struct idem_err *err)
 {
     for (size_t i = 0; i < n; i++)
         if (!isfinite(d[i]))
@@ -20,7 +20,7 @@ static int finite(const double *d, size_t n, struct idem_err *err)
 int stat_sign_test(struct stat_sign *out, const double *d, size_t n, struct idem_err *err)
 {
     *out = (struct stat_sign){.p = NAN};
-    if (finite(d, n, err) != 0)
+    if (all_finite(d, n, err) != 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
         out->n_plus += d[i] > 0.0;
@@ -81,7 +81,7 @@ static double exact_tail(const struct ranked *r, size_t n, uint64_t limit)
 int stat_wilcoxon(struct stat_wilcoxon *out, const double *d, size_t n, struct idem_err *err)
 {
     *out = (struct stat_wilcoxon){.p = NAN};
-    if (finite(d, n, err) != 0)
+    if (all_finite(d, n, err) != 0)
         return -1;
     struct ranked *r = calloc(n ? n : 1, sizeof *r);
     if (!r)
