@@ -47,6 +47,7 @@ struct backend_ops {
                 struct idem_err *err);     /* system may be NULL; caller frees text */
     const char *(*token_bytes)(struct backend *b, int32_t id, size_t *len);
     bool (*is_eog)(struct backend *b, int32_t id);
+    bool (*is_control)(struct backend *b, int32_t id);   /* gives no text (token_bytes: its name) */
 
     /* The prefix tree: nodes are token prefixes. Only `local` has these. */
     int (*host)(struct backend *b, uint32_t threads, uint32_t chunk, struct idem_err *err); /* for later calls */

@@ -105,6 +105,11 @@ static bool is_eog(struct backend *b, int32_t id)
     return idem_token_is_eog(local_of(b)->model, id);
 }
 
+static bool is_control(struct backend *b, int32_t id)
+{
+    return idem_token_is_control(local_of(b)->model, id);
+}
+
 /* ---- hosts ------------------------------------------------------------------------------------ */
 
 static void close_idle_hosts(struct local *l)
@@ -307,8 +312,9 @@ static void close_local(struct backend *b)
 
 static const struct backend_ops local_ops = {
     .name = "local", .describe = describe, .tokenize = tokenize, .chat = chat,
-    .token_bytes = token_bytes, .is_eog = is_eog, .host = host, .node_new = node_new,
-    .fork = fork_node, .step = step, .release = release, .close = close_local,
+    .token_bytes = token_bytes, .is_eog = is_eog, .is_control = is_control,
+    .host = host, .node_new = node_new, .fork = fork_node, .step = step, .release = release,
+    .close = close_local,
 };
 
 static int model_options(const struct backend_local_options *o, struct idem_model_options *m,

@@ -100,7 +100,8 @@ int run_seq_draw(struct run_seq *s, struct sampler *sampler, struct backend *b,
         return 0;
     }
     size_t len = 0;
-    const char *bytes = b->ops->token_bytes(b, s->last.id, &len);
+    bool control = b->ops->is_control(b, s->last.id);
+    const char *bytes = control ? NULL : b->ops->token_bytes(b, s->last.id, &len);
     if (bytes && len && buf_append(&s->text, bytes, len))
         return err_memory(&s->err, "the text of an output", s->text.len);
     if (cut_at_stop(s))
