@@ -113,6 +113,8 @@ double stat_normal_quantile(double p)
 {
     if (!(p > 0.0 && p < 1.0))
         return NAN;
+    if (p == 0.5)
+        return 0.0;
     if (p > 0.5)
         return -stat_normal_quantile(1.0 - p);
     double low = -39.0, high = 0.0;
