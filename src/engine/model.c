@@ -110,9 +110,16 @@ static int read_heads(struct weights *w, struct hparams *h, struct idem_err *err
     if (h->n_head % h->n_head_kv != 0)
         return weights_err_key(w, "attention.head_count_kv", err,
                                "does not divide attention.head_count");
-    h->head_dim = h->n_embd / h->n_head;
     if (weights_u32(w, "attention.key_length", false, 2, MAX_HEAD_DIM, &h->head_dim, err) != 0)
         return -1;
+    bool shared = h->head_dim == 0;        /* absent: the heads share the embedding */
+    if (shared) {
+        if (h->n_embd % h->n_head != 0)
+            return weights_err_key(w, "attention.head_count", err,
+                                   "does not divide embedding_length, and attention.key_length "
+                                   "is missing");
+        h->head_dim = h->n_embd / h->n_head;
+    }
     uint32_t value_length = h->head_dim;
     if (weights_u32(w, "attention.value_length", false, 2, MAX_HEAD_DIM, &value_length, err) != 0)
         return -1;
@@ -120,7 +127,7 @@ static int read_heads(struct weights *w, struct hparams *h, struct idem_err *err
         return weights_err_key(w, "attention.value_length", err,
                                "is not the length of a key, and idem wants both equal");
     if (h->head_dim < 2 || h->head_dim > MAX_HEAD_DIM || h->head_dim % 2 != 0)
-        return weights_err_key(w, "attention.head_count", err,
+        return weights_err_key(w, shared ? "attention.head_count" : "attention.key_length", err,
                                "gives heads whose dimension is not an even number in 2 to 4096");
     h->n_rot = h->head_dim;
     if (weights_u32(w, "rope.dimension_count", false, 2, h->head_dim, &h->n_rot, err) != 0)
