@@ -34,6 +34,7 @@ obj_of = $(patsubst src/%.c,$(BUILD)/src/%.o,$(call src_of,$(1)))
 LIB_ROOMS := base gguf kernels engine
 LIB_OBJ := $(call obj_of,$(LIB_ROOMS))
 ALL_OBJ := $(call obj_of,$(ROOMS))
+include src/report/report.mk
 
 # One set of machine flags per instruction-set file.
 $(BUILD)/src/kernels/avx2.o: ISA := -mavx2 -mfma -mf16c
@@ -153,5 +154,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include tests/fuzz/fuzz.mk tools/oracle/oracle.mk
+-include tests/fuzz/fuzz.mk tools/oracle/oracle.mk bench/bench.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ * Claims about hyperparameters: the measure at each level, paired by prompt, first level against
+ * last. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/report_impl.h"
+
+/* More of it is less deterministic, whichever measure it is. NaN: not complete. */
+static double measure(const struct rep_cell *c, const char *name)
+{
+    if (c->n == 0 || c->n_done != c->n_planned)
+        return NAN;
+    return strcmp(name, "identical_pairs") == 0 ? 1 - c->pairs_same : (double)c->n_distinct;
+}
+
+/* v[prompt used * n_levels + level]; prompts that lack an output at some level are left out. */
+static size_t collect(const struct report *r, const struct store_claim *c, double *v)
+{
+    size_t n = 0;
+    for (uint32_t p = 0; p < r->n_prompts; p++) {
+        bool whole = true;
+        for (size_t k = 0; k < c->n_settings && whole; k++) {
+            double x = measure(&r->cells[p * r->n_settings + c->settings[k]], c->measure);
+            v[n * c->n_settings + k] = x;
+            whole = !isnan(x);
+        }
+        n += whole;
+    }
+    return n;
+}
+
+static int difference(struct stat_estimate *e, struct stat_wilcoxon *w, const struct report *r,
+                      const double *v, size_t n, size_t n_levels, size_t a, size_t b,
+                      struct idem_err *err)
+{
+    struct stat_boot boot;
+    int rc = -1;
+    double *d = malloc((n + 1) * sizeof *d);
+    size_t *start = malloc((n + 1) * sizeof *start);
+    if (!d || !start) {
+        err_memory(err, "differences", n * sizeof *d);
+        goto done;
+    }
+    for (size_t i = 0; i < n; i++)
+        d[i] = v[i * n_levels + b] - v[i * n_levels + a];
+    for (size_t i = 0; i <= n; i++)
+        start[i] = i;
+    report_boot(r, &boot);
+    rc = stat_boot_mean(e, d, start, n, &boot, err);
+    if (rc == 0 && w)
+        rc = stat_wilcoxon(w, d, n, err);
+done:
+    free(d);
+    free(start);
+    return rc;
+}
+
+static int one_claim(struct report *r, size_t i, struct idem_err *err)
+{
+    const struct store_claim *c = &r->claims[i];
+    struct rep_claim *o = &r->claim[i];
+    size_t m = c->n_settings;
+    o->p = o->p_adjusted = NAN;
+    o->verdict = REP_UNDECIDED;
+    o->levels = arena_array(&r->arena, m, sizeof *o->levels);
+    o->steps = arena_array(&r->arena, m, sizeof *o->steps);
+    double *v = malloc((r->n_prompts + 1) * m * sizeof *v);
+    int rc = 0;
+    if (!o->levels || !o->steps || !v) {
+        rc = err_memory(err, "a claim", r->n_prompts * m * sizeof *v);
+        goto done;
+    }
+    o->n_prompts = collect(r, c, v);
+    for (size_t k = 0; k < m; k++) {
+        double sum = 0;
+        for (size_t p = 0; p < o->n_prompts; p++)
+            sum += v[p * m + k];
+        o->levels[k].measure = o->n_prompts ? sum / (double)o->n_prompts : NAN;
+        o->levels[k].mean_entropy = r->seeds[c->settings[k]].mean_entropy;
+        o->levels[k].distinct_2 = r->seeds[c->settings[k]].distinct_2;
+    }
+    if (o->n_prompts == 0)
+        goto done;
+    rc = difference(&o->effect, &o->test, r, v, o->n_prompts, m, 0, m - 1, err);
+    for (size_t k = 0; rc == 0 && k + 1 < m; k++)
+        rc = difference(&o->steps[k], NULL, r, v, o->n_prompts, m, k, k + 1, err);
+    o->p = o->p_adjusted = o->test.p;
+done:
+    free(v);
+    return rc;
+}
+
+int report_claims(struct report *r, struct idem_err *err)
+{
+    r->claim = arena_array(&r->arena, r->n_claims + 1, sizeof *r->claim);
+    double *p = malloc((r->n_claims + 1) * sizeof *p);
+    int rc = r->claim && p ? 0 : err_memory(err, "claims", r->n_claims * sizeof *r->claim);
+    for (size_t i = 0; rc == 0 && i < r->n_claims; i++) {
+        rc = one_claim(r, i, err);
+        p[i] = r->claim[i].p;
+    }
+    if (rc == 0 && r->n_claims && strcmp(r->run->correction, "none") != 0)
+        rc = stat_holm(p, p, r->n_claims, err);
+    for (size_t i = 0; rc == 0 && i < r->n_claims; i++) {
+        struct rep_claim *c = &r->claim[i];
+        c->p_adjusted = p[i];
+        if (r->controls_state == REP_FAILED)
+            c->verdict = REP_INVALID;
+        else if (p[i] <= 1 - r->confidence)
+            c->verdict = c->effect.value > 0 ? REP_SUPPORTED
+                       : c->effect.value < 0 ? REP_CONTRADICTED : REP_UNDECIDED;
+    }
+    free(p);
+    return rc;
+}
