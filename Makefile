@@ -154,5 +154,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include tests/fuzz/fuzz.mk tools/oracle/oracle.mk bench/bench.mk
+-include tests/fuzz/fuzz.mk tools/oracle/oracle.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

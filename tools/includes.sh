@@ -25,7 +25,6 @@ library() {
     sqlite3.h) echo 'src/store/' ;;
     curl/*) echo 'src/backend/http.c' ;;
     libfyaml.h) echo 'src/plan/' ;;
-    Random123/*) echo 'src/sample/' ;;
     *) echo 'src/' ;;
     esac
 }

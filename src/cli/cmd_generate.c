@@ -168,7 +168,7 @@ static void print_text(const struct cli_args *a, struct backend *b, const struct
 /* Settings that only sampling looks at, given without --do-sample: say so once. */
 static void warn_greedy(const struct cli_args *a)
 {
-    static const char *const names[] = {"temperature", "top-k", "top-p", "min-p", "num-return-sequences"};
+    static const char *const names[] = {"temperature", "top-k", "top-p", "min-p"};
     if (a->sampling.do_sample)
         return;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

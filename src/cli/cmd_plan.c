@@ -2,6 +2,7 @@
  * idem plan: what an experiment will compute, what that costs, and what it can show. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "cli/cli.h"
@@ -30,8 +31,14 @@ static uint32_t *prompt_tokens(const struct experiment *e, struct idem_err *err)
     return n_tokens;
 }
 
+/* The time of decoding alone, or the whole if the clock cannot tell them apart. */
+static double beyond(double whole, double prefill)
+{
+    return whole - prefill > whole / 8 ? whole - prefill : whole;
+}
+
 /* Tokens per second of this model on this machine, measured for a moment: the time of one
- * greedy generation of a few tokens behind a prompt, alone and eight at once. */
+ * generation of a few tokens behind a prompt, alone and eight at once. */
 static int measure(const struct experiment *e, struct plan_rates *rates, struct idem_err *err)
 {
     enum { PROMPT = 64, NEW = 8, MANY = 8 };
@@ -46,11 +53,12 @@ static int measure(const struct experiment *e, struct plan_rates *rates, struct 
     struct run_request r = {.prompt = prompt, .n_prompt = PROMPT, .host = e->plan->hosts[0].state};
     r.host.batch = 1;
     r.host.cache = REC_CACHE_COLD;
-    double seconds[3];
-    const uint32_t n_new[3] = {1, 1 + NEW, 1 + NEW}, n_seq[3] = {1, 1, MANY};
-    for (size_t i = 0; i < 3; i++) {
+    double seconds[4];
+    const uint32_t n_new[4] = {1, 1, 1 + NEW, 1 + NEW}, n_seq[4] = {1, 1, 1, MANY};
+    for (size_t i = 0; i < 4; i++) {   /* the first one warms up */
         struct rec_output out[MANY];
         rec_settings_default(&r.settings);
+        r.settings.do_sample = true;   /* several greedy outputs would be one */
         r.settings.max_new_tokens = n_new[i];
         r.settings.num_return_sequences = n_seq[i];
         double start = cli_now();
@@ -60,11 +68,35 @@ static int measure(const struct experiment *e, struct plan_rates *rates, struct 
         for (uint32_t s = 0; s < n_seq[i]; s++)
             rec_output_release(&out[s]);
     }
-    double one = seconds[1] - seconds[0], many = seconds[2] - seconds[0];
-    rates->prefill = PROMPT / seconds[0];
-    rates->decode_1 = NEW / (one > 1e-6 ? one : 1e-6);
-    rates->decode_8 = NEW * MANY / (many > 1e-6 ? many : 1e-6);
+    rates->prefill = PROMPT / seconds[1];
+    rates->decode_1 = NEW / beyond(seconds[2], seconds[1]);
+    rates->decode_8 = NEW * MANY / beyond(seconds[3], seconds[1]);
     return 0;
+}
+
+/* What differs from Hugging Face's defaults, and always how tokens are chosen. */
+static void print_setting(struct buf *out, const struct plan_setting *s)
+{
+    struct rec_settings d;
+    const struct rec_settings *v = &s->values;
+    rec_settings_default(&d);
+    buf_addf(out, "  %-26s %s, max_new_tokens %" PRIu32, s->id, v->do_sample ? "sampled" : "greedy",
+             v->max_new_tokens);
+    if (v->do_sample)
+        buf_addf(out, ", temperature %g, top_k %" PRIu32 ", top_p %g", v->temperature, v->top_k, v->top_p);
+    if (v->do_sample && v->min_p > d.min_p)
+        buf_addf(out, ", min_p %g", v->min_p);
+    if (v->repetition_penalty < 1 || v->repetition_penalty > 1)
+        buf_addf(out, ", repetition_penalty %g", v->repetition_penalty);
+    if (v->no_repeat_ngram_size)
+        buf_addf(out, ", no_repeat_ngram_size %" PRIu32, v->no_repeat_ngram_size);
+    if (v->num_return_sequences > 1)
+        buf_addf(out, ", num_return_sequences %" PRIu32, v->num_return_sequences);
+    for (size_t i = 0; i < v->n_stop; i++) {
+        buf_adds(out, ", stop ");
+        cli_quote(out, v->stop[i], strlen(v->stop[i]));
+    }
+    buf_adds(out, "\n");
 }
 
 static void print_text(struct buf *out, const struct experiment *e, const struct plan_estimate *x,
@@ -82,7 +114,7 @@ static void print_text(struct buf *out, const struct experiment *e, const struct
     buf_addf(out, "%zu prompts, %zu settings, %zu host states, %zu seeds, %zu claims\n\nsettings\n",
              p->n_prompts, p->n_settings, p->n_hosts, p->n_seeds, p->n_claims);
     for (size_t i = 0; i < p->n_settings; i++)
-        buf_addf(out, "  %-26s %s\n", p->settings[i].id, p->settings[i].canonical);
+        print_setting(out, &p->settings[i]);
     buf_adds(out, "\nhost states\n");
     for (size_t i = 0; i < p->n_hosts; i++)
         buf_addf(out, "  %s\n", p->hosts[i].id);

@@ -113,7 +113,7 @@ int main(int argc, char **argv)
     bool bad = fflush(stdout) != 0 || ferror(stdout);
     int why = errno;
     bad = fclose(stdout) != 0 || bad;
-    if (bad && (rc == CLI_DONE || rc >= CLI_VARIED)) {
+    if (bad) {
         fprintf(stderr, "idem: cannot write to standard output: %s\n",
                 why ? strerror(why) : "it was closed or is full");
         rc = CLI_ERROR;

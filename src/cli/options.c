@@ -66,7 +66,7 @@ static const struct cli_option engine[] = {
      .choices = "auto|ref|sse41|avx2|neon", .help = "kernels to use (default: the widest)"},
     {.name = "activations", .type = CLI_CHOICE, .offset = AT(activations), .arg = "MODE",
      .choices = "q8|f32", .help = "arithmetic: 8-bit activation blocks, or binary32 throughout "
-     "(default q8); the one option here that changes results"},
+     "(default q8); results differ between the two"},
     {.name = "context", .type = CLI_U32, .offset = AT(context), .arg = "N", .min = 1,
      .help = "longest sequence in tokens (default: what the model was trained for)"},
     {.name = "normalize", .type = CLI_CHOICE, .offset = AT(normalize), .arg = "FORM",
