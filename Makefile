@@ -121,6 +121,11 @@ test:
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory unit test-cli
 
+# On the models that "idem pull" has fetched (or IDEM_MODELS); 77: none is there.
+test-models: all
+	@for t in parity same_bits; do echo "== $$t"; \
+	    IDEM=$(abspath $(BUILD))/idem python3 tests/models/$$t.py || test $$? -eq 77 || exit 1; done
+
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT=-O1 KERNEL_OPT=-O1 \
 	    EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' unit test-cli
