@@ -128,7 +128,8 @@ static void beside(struct same *s, uint32_t threads, uint32_t chunk)
     idem_session_close(e);
 }
 
-/* A longer sequence forked in front of the last token, while another fork goes elsewhere. */
+/* A longer sequence forked some tokens before the end, while another fork of the same place goes
+ * elsewhere in between: neither may see what the other writes. */
 static void forked(struct same *s, uint32_t threads, uint32_t chunk)
 {
     struct idem_err err = {0};
@@ -137,9 +138,10 @@ static void forked(struct same *s, uint32_t threads, uint32_t chunk)
     struct kept none = {.n_vocab = s->n_vocab};
     decode(e, &(struct idem_item){whole, s->ids, N, IDEM_LOGITS_NONE}, 1, &none);
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
-        size_t n = prefixes[i];
-        int stray = idem_seq_fork(e, whole, n - 1, &err), seq = idem_seq_fork(e, whole, n - 1, &err);
+        size_t n = prefixes[i], from = n > 3 ? n - 3 : 0;
+        int stray = idem_seq_fork(e, whole, from, &err), seq = idem_seq_fork(e, whole, from, &err);
         assert_true(stray >= 0 && seq >= 0 && stray != seq);
+        decode(e, &(struct idem_item){seq, s->ids + from, n - 1 - from, IDEM_LOGITS_NONE}, 1, &none);
         decode(e, &(struct idem_item){stray, s->other[0], 3, IDEM_LOGITS_NONE}, 1, &none);
         struct kept k = {.n_vocab = s->n_vocab, .logits = {s->got}};
         clear(s);
