@@ -252,6 +252,7 @@ char *plan_json(const struct plan *p)
     json_key(&j, "max_differing"), json_f64(&j, p->decision.max_differing);
     json_key(&j, "correction");
     json_strz(&j, p->decision.correction == PLAN_CORRECTION_HOLM ? "holm" : "none");
+    json_key(&j, "measure"), json_strz(&j, p->decision.measure);
     json_key(&j, "text"), json_strz(&j, p->decision.text);
     json_end(&j);
     json_end(&j);

@@ -356,10 +356,12 @@ int plan_parse_claims(struct plan_parse *c, struct fy_node *root, struct idem_er
 
 int plan_parse_decision(struct plan_parse *c, struct fy_node *root, struct idem_err *err)
 {
-    static const char *const allowed[] = {"confidence", "max_differing", "correction", "text", NULL};
+    static const char *const allowed[] = {"confidence", "max_differing", "correction", "measure",
+                                          "text", NULL};
+    static const char *const measures[] = {"distinct_outputs", "identical_pairs", "parted_share"};
     struct plan_decision *d = &c->p->decision;
     struct fy_node *map = plan_yaml_need(&c->y, root, "the experiment", "decision", err), *n, *m, *t;
-    *d = (struct plan_decision){.confidence = 0.95};
+    *d = (struct plan_decision){.confidence = 0.95, .measure = measures[0]};
     if (!map || plan_yaml_keys(&c->y, map, "decision", allowed, err))
         return -1;
     if ((n = plan_yaml_get(map, "confidence"))) {
@@ -373,6 +375,15 @@ int plan_parse_decision(struct plan_parse *c, struct fy_node *root, struct idem_
         if (!plan_yaml_is_word(n, "holm") && !plan_yaml_is_word(n, "none"))
             return plan_yaml_err(&c->y, n, err, "correction in decision; allowed: holm, none");
         d->correction = plan_yaml_is_word(n, "none") ? PLAN_CORRECTION_NONE : PLAN_CORRECTION_HOLM;
+    }
+    if ((n = plan_yaml_get(map, "measure"))) {
+        size_t i = 0;
+        while (i < 3 && !plan_yaml_is_word(n, measures[i]))
+            i++;
+        if (i == 3)
+            return plan_yaml_err(&c->y, n, err, "measure in decision; allowed: distinct_outputs, "
+                                 "identical_pairs, parted_share");
+        d->measure = measures[i];
     }
     if (!(m = plan_yaml_need(&c->y, map, "decision", "max_differing", err)) ||
         plan_yaml_f64(&c->y, m, "max_differing in decision", &d->max_differing, err))

@@ -46,7 +46,7 @@ struct plan_host {
 
 /* "A more deterministic output follows from this direction of this factor." The settings are
  * ordered as claimed: settings[0] the most deterministic. Tested over the SEEDS trials, paired
- * by prompt: number of distinct outputs over the seeds. */
+ * by prompt, in decision.measure. */
 struct plan_claim {
     const char *id, *text, *factor;
     size_t n_settings;            /* >= 2 */
@@ -62,6 +62,8 @@ struct plan_decision {
     double max_differing;         /* the hypothesis is supported when the upper bound of the share
                                      of differing computations is at most this, and none differed */
     enum plan_correction correction;   /* over the family of claims */
+    const char *measure;          /* of the claims: "distinct_outputs" (default), "identical_pairs",
+                                     "parted_share"; store.h says what they are */
     const char *text;             /* the same in words */
 };
 
@@ -114,7 +116,7 @@ int plan_expand(struct plan *p, const char *model_digest, const char *numerics,
  *    "settings": [{"id", "factor"|null, "level"|null, "values": {hyperparameter: value, …}}, …],
  *    "hosts":    [{"id", "threads", "batch", "chunk", "cache"}, …],
  *    "claims":   [{"id", "text", "factor", "settings": [index, …], "levels": ["0.1", …]}, …],
- *    "decision": {"confidence", "max_differing", "correction": "holm"|"none", "text"}} */
+ *    "decision": {"confidence", "max_differing", "correction": "holm"|"none", "measure", "text"}} */
 char *plan_json(const struct plan *p);
 
 /* ---- what it will cost, and what it can show ------------------------------------------------ */

@@ -12,7 +12,9 @@ static double measure(const struct rep_cell *c, const char *name)
 {
     if (c->n == 0 || c->n_done != c->n_planned)
         return NAN;
-    return strcmp(name, "identical_pairs") == 0 ? 1 - c->pairs_same : (double)c->n_distinct;
+    if (!strcmp(name, "identical_pairs"))
+        return 1 - c->pairs_same;
+    return strcmp(name, "parted_share") == 0 ? c->parted : (double)c->n_distinct;
 }
 
 /* v[prompt used * n_levels + level]; prompts that lack an output at some level are left out. */

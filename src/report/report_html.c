@@ -274,6 +274,7 @@ static void claim_figure(struct html *h, size_t i)
     const struct report *r = h->r;
     const struct store_claim *d = &r->claims[i];
     const struct rep_claim *c = &r->claim[i];
+    const struct rep_measure *m = report_measure(d->measure);
     char a[REP_NUM], b[REP_NUM];
     double top = 1;
     for (size_t k = 0; k < d->n_settings; k++)
@@ -309,7 +310,8 @@ static void claim_figure(struct html *h, size_t i)
             continue;
         double y = 118 - 88 * l->measure / top;
         buf_addf(h->out, "<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/><text class=\"val\" x=\"%.1f\" "
-                 "y=\"%.1f\" text-anchor=\"middle\">%s</text>", x, y, x, y - 9, rep_fix(a, l->measure, 2));
+                 "y=\"%.1f\" text-anchor=\"middle\">%s</text>", x, y, x, y - 9,
+                 rep_fix(a, m->scale * l->measure, m->digits));
     }
     raw(h, "</svg></figure>\n");
 }
@@ -318,11 +320,11 @@ static void write_figures(struct html *h)
 {
     if (h->r->n_claims == 0)
         return;
-    bool pairs = strcmp(h->r->claims[0].measure, "identical_pairs") == 0;
+    const struct rep_measure *m = report_measure(h->r->claims[0].measure);
     buf_addf(h->out, "<h2>Diversity at each level</h2>\n<p class=\"note\">The dot: %s, mean over prompts. Left is "
              "said to be the most deterministic. Below each level: distinct bigrams (share) and mean entropy "
              "(nats), the diversity that it leaves.</p><div class=\"figs\">\n",
-             pairs ? "share of unequal pairs" : "distinct outputs over the seeds");
+             m->what);
     for (size_t i = 0; i < h->r->n_claims; i++)
         claim_figure(h, i);
     raw(h, "</div>\n");

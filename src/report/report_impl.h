@@ -110,6 +110,8 @@ struct rep_cell {
     uint32_t n_planned, n_done;  /* trials over seeds, copies included */
     uint32_t n, n_distinct, n_modal;   /* of real computations */
     double pairs_same;           /* share of equal pairs; NaN for n < 2, 1 where no seed enters */
+    double parted;               /* mean over pairs of the share of tokens from where they part; NaN
+                                    for n < 2, 0 where no seed enters */
     uint32_t modal;              /* class */
     size_t first_part;           /* tokens that all outputs have in common; SIZE_MAX: all are the same */
     uint32_t n_same_seed, n_same_seed_differ;   /* comparisons of one key, and those that differ */
@@ -219,6 +221,13 @@ int report_table_hosts(const struct report *r, struct rep_table *t, struct arena
 int report_table_seeds(const struct report *r, struct rep_table *t, struct arena *a);
 int report_table_claims(const struct report *r, struct rep_table *t, struct arena *a);
 void report_claim_line(const struct report *r, size_t claim, struct buf *out);
+/* How a measure of claims is shown. In each, more is less deterministic. */
+struct rep_measure {
+    const char *name, *head, *unit, *what;
+    double scale;
+    int digits;
+};
+const struct rep_measure *report_measure(const char *name);   /* an unknown one is shown as the first */
 
 int report_write_text(const struct report *r, struct buf *out, bool md, struct idem_err *err);
 int report_write_json(const struct report *r, struct buf *out, struct idem_err *err);

@@ -57,6 +57,7 @@ static int compare_pairs(const struct report *r, const struct rep_trial *const *
                          struct idem_err *err)
 {
     uint64_t same = 0;
+    double parted = 0;
     if (reserve_pairs(c, n * (n - 1) / 2, err) != 0)
         return -1;
     for (size_t i = 0; i < n; i++)
@@ -69,6 +70,9 @@ static int compare_pairs(const struct report *r, const struct rep_trial *const *
             }
             if (at == SIZE_MAX)                       /* same tokens, but one was stopped there */
                 at = r->classes[t[i]->cls].n_ids;
+            size_t na = r->classes[t[i]->cls].n_ids, nk = r->classes[t[k]->cls].n_ids;
+            size_t longer = na > nk ? na : nk;
+            parted += longer ? (double)(longer - at) / (double)longer : 0;
             if (at < cell->first_part)
                 cell->first_part = at;
             c->at[c->n_at++] = (double)at;
@@ -81,6 +85,7 @@ static int compare_pairs(const struct report *r, const struct rep_trial *const *
                 c->entropy[c->n_entropy++] = (double)tok->entropy;
         }
     s->n_pairs_same += same;
+    cell->parted = n > 1 ? parted / (double)(n * (n - 1) / 2) : s->greedy ? 0 : NAN;
     if (n > 1)
         c->pairs[c->n_pairs_prompts++] = (double)same / (double)(n * (n - 1) / 2);
     return 0;

@@ -116,21 +116,38 @@ static const char *level_name(const struct report *r, const struct store_claim *
     return c->levels[k][0] ? c->levels[k] : r->settings[c->settings[k]].name;
 }
 
+const struct rep_measure *report_measure(const char *name)
+{
+    static const struct rep_measure all[] = {
+        {"distinct_outputs", "distinct outputs", "distinct outputs per prompt",
+         "distinct outputs over the seeds", 1, 2},
+        {"identical_pairs", "unequal pairs, %", "points of unequal pairs",
+         "share of unequal pairs of outputs, in %", 100, 1},
+        {"parted_share", "text after parting, %", "points of text after outputs part",
+         "of two outputs under different seeds, the share of their text after they part, in %", 100, 1},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (!strcmp(name, all[i].name))
+            return &all[i];
+    return &all[0];
+}
+
 int report_table_claims(const struct report *r, struct rep_table *t, struct arena *a)
 {
-    static const char *const head[] = {"factor", "level", "distinct outputs", "distinct bigrams",
-                                       "mean entropy"};
-    static const char *const head_pairs[] = {"factor", "level", "unequal pairs", "distinct bigrams",
-                                             "mean entropy"};
+    const struct rep_measure *m = report_measure(r->n_claims ? r->claims[0].measure : "");
+    const char **head = arena_array(a, 5, sizeof *head);
     char x[REP_NUM];
-    bool pairs = r->n_claims && strcmp(r->claims[0].measure, "identical_pairs") == 0;
-    report_table_init(t, a, 5, pairs ? head_pairs : head, "llrrr");
+    if (!head)
+        return -1;
+    head[0] = "factor", head[1] = "level", head[2] = m->head, head[3] = "distinct bigrams";
+    head[4] = "mean entropy";
+    report_table_init(t, a, 5, head, "llrrr");
     for (size_t i = 0; i < r->n_claims; i++)
         for (size_t k = 0; k < r->claims[i].n_settings; k++) {
             const struct rep_level *v = &r->claim[i].levels[k];
             add_name(t, k ? "" : r->claims[i].factor);
             add_name(t, level_name(r, &r->claims[i], k));
-            report_table_add(t, "%s", rep_fix(x, v->measure, 2));
+            report_table_add(t, "%s", rep_fix(x, m->scale * v->measure, m->digits));
             report_table_add(t, "%s", rep_pct(x, v->distinct_2));
             report_table_add(t, "%s", rep_fix(x, v->mean_entropy, 2));
         }
@@ -147,14 +164,12 @@ void report_claim_line(const struct report *r, size_t i, struct buf *out)
         buf_adds(out, "no prompt has all its outputs yet");
         return;
     }
-    bool pairs = strcmp(d->measure, "identical_pairs") == 0;
-    double scale = pairs ? 100 : 1;
+    const struct rep_measure *m = report_measure(d->measure);
     buf_addf(out, "%s%s %s", c->effect.value >= 0 ? "+" : "",
-             rep_fix(v, scale * c->effect.value, pairs ? 1 : 2),
-             pairs ? "points of unequal pairs" : "distinct outputs per prompt");
+             rep_fix(v, m->scale * c->effect.value, m->digits), m->unit);
     if (c->verdict != REP_INVALID)
-        buf_addf(out, " [%s, %s]", rep_fix(lo, scale * c->effect.low, pairs ? 1 : 2),
-                 rep_fix(hi, scale * c->effect.high, pairs ? 1 : 2));
+        buf_addf(out, " [%s, %s]", rep_fix(lo, m->scale * c->effect.low, m->digits),
+                 rep_fix(hi, m->scale * c->effect.high, m->digits));
     buf_adds(out, " from ");
     report_esc_text(out, level_name(r, d, 0), strlen(level_name(r, d, 0)), 40);
     buf_adds(out, " to ");

@@ -151,6 +151,7 @@ static int on_feed(void *ctx, struct idem_err *err)
     }
     if (n == 0)
         return 0;
+    x->progress.stage = rec_purpose_name(x->p->trials[group[0]->tag].purpose);
     return run_walk_add(x->walk, group, n, err) ? -1 : 1;
 }
 

@@ -85,6 +85,7 @@ static void parts_fill(struct parts *x, const struct plan *p)
             .id = p->claims[i].id, .text = p->claims[i].text, .factor = p->claims[i].factor,
             .settings = p->claims[i].settings, .levels = p->claims[i].levels,
             .n_settings = p->claims[i].n_settings,
+            .measure = p->decision.measure,
         };
 }
 

@@ -95,7 +95,9 @@ struct store_claim {
     const char *text;              /* "a lower temperature makes output more deterministic" */
     const char *factor;            /* "temperature" */
     const char *measure;           /* "distinct_outputs": of one prompt over the seeds (the default for
-                                    * NULL), or "identical_pairs": share of equal pairs of them */
+                                    * NULL); "identical_pairs": share of equal pairs of them;
+                                    * "parted_share": of a pair's longer output, the share of tokens
+                                    * from where the two part, mean over pairs (equal: 0) */
     const uint32_t *settings;      /* indices of settings, n_settings >= 2 */
     const char *const *levels;     /* their levels as text */
     size_t n_settings;
