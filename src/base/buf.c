@@ -3,6 +3,7 @@
 #include "base/buf.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ static int reserve(struct buf *b, size_t len)
 {
     if (b->failed)
         return -1;
-    if (len > b->max || b->len > b->max - len) {
+    if (len > b->max || b->len > b->max - len || len >= SIZE_MAX - b->len) {
         b->failed = true;
         return -1;
     }

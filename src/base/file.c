@@ -142,7 +142,7 @@ int file_mkdirs(const char *path, struct idem_err *err)
     if (!p)
         return err_memory(err, "a file name", strlen(path));
     int rc = 0;
-    for (char *s = p + 1; rc == 0; s++) {
+    for (char *s = p[0] ? p + 1 : p; rc == 0; s++) {
         char c = *s;
         if (c != '/' && c != '\0')
             continue;
