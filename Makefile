@@ -40,7 +40,7 @@ include src/report/report.mk
 $(BUILD)/src/kernels/avx2.o: ISA := -mavx2 -mfma -mf16c
 $(BUILD)/src/kernels/%.o: OPT := $(if $(KERNEL_OPT),$(KERNEL_OPT),-O3)
 
-.PHONY: all help deps demo test unit test-cli test-models lint asan tsan install uninstall clean man
+.PHONY: all help deps demo test unit test-cli bits test-models lint asan tsan install uninstall clean man
 all: $(BUILD)/idem $(BUILD)/libidem.a $(BUILD)/libidem.so man
 
 help:
@@ -117,9 +117,13 @@ unit: $(addprefix $(BUILD)/unit/,$(UNIT))
 test-cli: all
 	@python3 tests/cli/run.py $(BUILD)
 
+# det_* have one digest whatever the compiler and its level.
+bits:
+	@tests/cli/detmath_bits.sh
+
 test:
 	@tools/deps.sh test
-	@$(MAKE) --no-print-directory unit test-cli
+	@$(MAKE) --no-print-directory unit test-cli bits
 
 # On the models that "idem pull" has fetched (or IDEM_MODELS); 77: none is there.
 test-models: all
