@@ -76,11 +76,15 @@ static int parse_merge(const struct tokenizer *t, const struct gguf *g, uint64_t
     return 0;
 }
 
-/* Of two merges of one pair the first counts. */
-static void insert_merge(struct tokenizer *t, const struct tok_merge *m)
+static uint32_t slot_of(const struct tokenizer *t, const struct tok_merge *m)
 {
     int32_t pair[2] = {m->left, m->right};
-    uint32_t i = (uint32_t)digest_hash64(pair, sizeof pair) & t->merge_mask;
+    return (uint32_t)digest_hash64(pair, sizeof pair) & t->merge_mask;
+}
+
+/* Of two merges of one pair the first counts. */
+static void insert_merge(struct tokenizer *t, uint32_t i, const struct tok_merge *m)
+{
     while (t->merges[i].rank_plus_1) {
         if (t->merges[i].left == m->left && t->merges[i].right == m->right)
             return;
@@ -105,14 +109,24 @@ int tok_load_merges(struct tokenizer *t, const struct gguf *g, struct idem_err *
     if (!t->merges || !room)
         return err_memory(err, "the merges of a tokenizer", (unsigned long long)size * sizeof *t->merges);
     t->merge_mask = size - 1;
+    /* a merge waits for AHEAD others before it goes into the table, while its slot is fetched */
+    enum { AHEAD = 16 };
+    struct { uint32_t slot; struct tok_merge m; } wait[AHEAD] = {0};
     const uint8_t *at = kv->data;
     int32_t guess = 0;
-    for (uint64_t i = 0; i < kv->n; i++) {
-        struct tok_merge m = {.rank_plus_1 = (uint32_t)i + 1};
-        if (parse_merge(t, g, i, gguf_next_str(&at), room, guess, &m, err) != 0)
+    for (uint64_t i = 0; i < kv->n + AHEAD; i++) {
+        struct tok_merge *m = &wait[i % AHEAD].m;
+        if (m->rank_plus_1)
+            insert_merge(t, wait[i % AHEAD].slot, m);
+        *m = (struct tok_merge){0};
+        if (i >= kv->n)
+            continue;
+        m->rank_plus_1 = (uint32_t)i + 1;
+        if (parse_merge(t, g, i, gguf_next_str(&at), room, guess, m, err) != 0)
             return -1;
-        insert_merge(t, &m);
-        guess = m.id + 1;
+        guess = m->id + 1;
+        wait[i % AHEAD].slot = slot_of(t, m);
+        __builtin_prefetch(&t->merges[wait[i % AHEAD].slot], 1);
     }
     return 0;
 }
