@@ -11,6 +11,9 @@ DEPS_fuzz_gguf        := base gguf
 SEEDS_fuzz_gguf       := tests/data/malformed
 DEPS_fuzz_tokenizer   := base gguf kernels engine
 SEEDS_fuzz_tokenizer  := tests/fuzz/corpus/tokenizer
+ARGS_fuzz_tokenizer   := -dict=tests/fuzz/tokenizer.dict
+DEPS_fuzz_model       := base gguf kernels engine
+ARGS_fuzz_model       := -max_len=16384 -len_control=0
 DEPS_fuzz_experiment  := base record plan
 SEEDS_fuzz_experiment := tests/fuzz/corpus/experiment
 ARGS_fuzz_experiment  := -dict=tests/fuzz/experiment.dict
