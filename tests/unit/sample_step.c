@@ -201,6 +201,7 @@ static void test_against_plain(void **state)
         key.position = (uint32_t)round % 11;
         struct rec_token t = {.top = top};
         assert_int_equal(sample_step(s, &set, logits, &st, NULL, 0, &key, N, &t, &err), 0);
+        assert_true(t.tail_mass == 0.0f);   /* all are kept, so nothing is outside */
         int32_t want = plain(&set, logits, N, &key, alive);
         for (int i = 0; i < N; i++)
             if (alive[top[i].id] == isnan(top[i].logprob_processed))
@@ -213,6 +214,34 @@ static void test_against_plain(void **state)
                         (logits[top[i].id] >= logits[top[i + 1].id] &&
                          (logits[top[i].id] > logits[top[i + 1].id] ||
                           top[i].id < top[i + 1].id)));
+    }
+    sample_close(s);
+}
+
+/* top_p at its very edge: what sums to exactly 1 - top_p goes (Hugging Face: cumsum <= 1 - top_p),
+ * and of equal ones the highest ids go first. */
+static void test_top_p_edge(void **state)
+{
+    (void)state;
+    const float logits[4] = {1, 1, 1, 1};
+    static const struct { double top_p; size_t n_alive; } t[] = {
+        {0.25, 1}, {0.26, 2}, {0.5, 2}, {0.75, 3}, {0.76, 4}, {1.0, 4}, {1e-9, 1},
+    };
+    struct sample_stats st = stats_of(logits, 4);
+    struct sample_key key = {0};
+    struct idem_err err = {0};
+    struct sampler *s = sample_open(4, &err);
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        struct rec_settings set;
+        rec_settings_default(&set);
+        set.do_sample = true;
+        set.top_p = t[i].top_p;
+        struct rec_top top[4];
+        struct rec_token tok = {.top = top};
+        assert_int_equal(sample_step(s, &set, logits, &st, NULL, 0, &key, 4, &tok, &err), 0);
+        for (size_t j = 0; j < 4; j++)
+            if (isnan(top[j].logprob_processed) != (j >= t[i].n_alive))
+                fail_msg("top_p %g: token %zu", t[i].top_p, j);
     }
     sample_close(s);
 }
@@ -327,7 +356,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_raw),           cmocka_unit_test(test_greedy_processed),
-        cmocka_unit_test(test_against_plain), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_against_plain), cmocka_unit_test(test_top_p_edge),
+        cmocka_unit_test(test_errors),
         cmocka_unit_test(test_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

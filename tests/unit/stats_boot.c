@@ -35,11 +35,12 @@ static void test_rng(void **state)
     for (int i = 0; i < 100; i++)
         differ += stat_rng_below(&a, 1000) != stat_rng_below(&b, 1000);
     assert_true(differ > 90);
-    /* where a third of all words would be surplus: still uniform in halves */
-    uint32_t n = 0xAAAAAAABu, low = 0;
-    for (int i = 0; i < 40000; i++)
-        low += stat_rng_below(&a, n) < n / 2;
-    assert_true(abs((int)low - 20000) < 400);
+    /* 2^32 words on 3 * 2^30 numbers: without rejection every third number would come twice as
+     * often as the others */
+    uint32_t third = 0;
+    for (int i = 0; i < 30000; i++)
+        third += stat_rng_below(&a, 3u << 30) % 3 == 0;
+    assert_true(abs((int)third - 10000) < 400);
     assert_int_equal(stat_rng_below(&a, 1), 0);
 }
 
@@ -71,6 +72,35 @@ static void test_closed_form(void **state)
     other.seed = 2;
     assert_int_equal(stat_boot_mean(&again, y, s, 100, &other, NULL), 0);
     assert_true(again.value == e.value && again.se != e.se);
+}
+
+static int by_double(const void *pa, const void *pb)
+{
+    double a = *(const double *)pa, b = *(const double *)pb;
+    return (a > b) - (a < b);
+}
+
+/* The interval by hand: the documented draws, the 5th of 100 resampled means from either end. */
+static void test_percentile(void **state)
+{
+    (void)state;
+    const double x[] = {1, 2, 4, 8, 16, 32, 64};
+    const size_t start[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    struct stat_boot b = {.seed = 3, .n_resamples = 100, .confidence = 0.9};
+    struct stat_estimate e;
+    assert_int_equal(stat_boot_mean(&e, x, start, 7, &b, NULL), 0);
+    struct stat_rng r;
+    stat_rng_init(&r, 3);
+    double re[100];
+    for (int i = 0; i < 100; i++) {
+        re[i] = 0;
+        for (int j = 0; j < 7; j++)
+            re[i] += x[stat_rng_below(&r, 7)];
+        re[i] /= 7;
+    }
+    qsort(re, 100, sizeof *re, by_double);
+    assert_true(re[3] < re[4] && re[4] < re[5] && re[94] < re[95] && re[95] < re[96]);
+    assert_true(e.low == re[4] && e.high == re[95]);
 }
 
 static double normal(struct stat_rng *r)
@@ -167,6 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rng),      cmocka_unit_test(test_closed_form),
+        cmocka_unit_test(test_percentile),
         cmocka_unit_test(test_coverage), cmocka_unit_test(test_diff),
         cmocka_unit_test(test_edges),
     };
