@@ -40,7 +40,7 @@ include src/report/report.mk
 $(BUILD)/src/kernels/avx2.o: ISA := -mavx2 -mfma -mf16c
 $(BUILD)/src/kernels/%.o: OPT := $(if $(KERNEL_OPT),$(KERNEL_OPT),-O3)
 
-.PHONY: all help deps demo test unit test-cli bits test-models lint asan tsan install uninstall clean man
+.PHONY: all help deps demo test unit test-cli bits lint asan tsan install uninstall clean man
 all: $(BUILD)/idem $(BUILD)/libidem.a $(BUILD)/libidem.so man
 
 help:
@@ -126,10 +126,6 @@ test:
 	@$(MAKE) --no-print-directory unit test-cli bits
 
 # On the models that "idem pull" has fetched (or IDEM_MODELS); 77: none is there.
-test-models: all
-	@for t in parity same_bits; do echo "== $$t"; \
-	    IDEM=$(abspath $(BUILD))/idem python3 tests/models/$$t.py || test $$? -eq 77 || exit 1; done
-
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT=-O1 KERNEL_OPT=-O1 \
 	    EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' unit test-cli
