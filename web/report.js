@@ -44,7 +44,7 @@
     const t = data.vocab[id];
     return typeof t === "string" ? t : t.map((b) => "\\x" + b.toString(16).padStart(2, "0")).join("");
   };
-  const shown = (s) => s.replace(/\n/g, "\u23CE").replace(/\t/g, "\u21E5").replace(/^ | $/g, "\u00B7");
+  const shown = (s) => s.replace(/\n/g, "\u21B5").replace(/\t/g, "\u21E5").replace(/^ | $/g, "\u00B7");
   function texts(ts) {   /* pieces of one character are put together at the first of them */
     const out = ts.map((t) => (typeof data.vocab[t.id] === "string" ? data.vocab[t.id] : null));
     for (let i = 0; i < out.length; i++) {
@@ -72,7 +72,7 @@
       if (w === "") e.classList.add("piece");
       if (i >= +box.dataset.end) e.classList.add("ctl");
       if (i === cut) e.classList.add("cut");
-      e.textContent = w.replace(/\n/g, "\u23CE\n").replace(/\t/g, "\u21E5\t");
+      e.textContent = w.replace(/\n/g, "\u21B5\n").replace(/\t/g, "\u21E5\t");
       e.tabIndex = i === 0 ? 0 : -1;
       e.setAttribute("aria-label", w.trim() + ", " + percent(t.p));
       return e;

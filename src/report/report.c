@@ -37,10 +37,10 @@ static void decide(struct report *r)
     char n[REP_NUM], of[REP_NUM], low[REP_NUM], bound[REP_NUM], rule[REP_NUM], level[REP_NUM];
     rep_count(n, s->n_same);
     rep_count(of, s->n);
-    rep_pct(level, r->confidence);
+    rep_level(level, r->confidence);
     rep_pct(low, s->low);
     rep_pct(bound, 1 - s->low_computations);
-    rep_pct(rule, r->run->max_differing);
+    rep_level(rule, r->run->max_differing);
     if (r->controls_state == REP_FAILED) {
         r->hypothesis = REP_INVALID;
         r->outcome = REPORT_INVALID;

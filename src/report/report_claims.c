@@ -17,8 +17,14 @@ static double measure(const struct rep_cell *c, const char *name)
     return strcmp(name, "parted_share") == 0 ? c->parted : (double)c->n_distinct;
 }
 
+/* All outputs of a prompt are distinct: their number can go no higher. */
+static bool at_ceiling(const struct store_claim *c, const struct rep_cell *cell)
+{
+    return strcmp(c->measure, "distinct_outputs") == 0 && cell->n > 1 && cell->n_distinct == cell->n;
+}
+
 /* v[prompt used * n_levels + level]; prompts that lack an output at some level are left out. */
-static size_t collect(const struct report *r, const struct store_claim *c, double *v)
+static size_t collect(const struct report *r, const struct store_claim *c, double *v, size_t *n_ceiling)
 {
     size_t n = 0;
     for (uint32_t p = 0; p < r->n_prompts; p++) {
@@ -28,6 +34,9 @@ static size_t collect(const struct report *r, const struct store_claim *c, doubl
             v[n * c->n_settings + k] = x;
             whole = !isnan(x);
         }
+        const struct rep_cell *row = &r->cells[p * r->n_settings];
+        *n_ceiling += whole && at_ceiling(c, &row[c->settings[0]]) &&
+                      at_ceiling(c, &row[c->settings[c->n_settings - 1]]);
         n += whole;
     }
     return n;
@@ -74,7 +83,7 @@ static int one_claim(struct report *r, size_t i, struct idem_err *err)
         rc = err_memory(err, "a claim", r->n_prompts * m * sizeof *v);
         goto done;
     }
-    o->n_prompts = collect(r, c, v);
+    o->n_prompts = collect(r, c, v, &o->n_ceiling);
     for (size_t k = 0; k < m; k++) {
         double sum = 0;
         for (size_t p = 0; p < o->n_prompts; p++)
@@ -82,6 +91,7 @@ static int one_claim(struct report *r, size_t i, struct idem_err *err)
         o->levels[k].measure = o->n_prompts ? sum / (double)o->n_prompts : NAN;
         o->levels[k].mean_entropy = r->seeds[c->settings[k]].mean_entropy;
         o->levels[k].distinct_2 = r->seeds[c->settings[k]].distinct_2;
+        o->levels[k].distinct = r->seeds[c->settings[k]].distinct.value;
     }
     if (o->n_prompts == 0)
         goto done;
@@ -89,6 +99,9 @@ static int one_claim(struct report *r, size_t i, struct idem_err *err)
     for (size_t k = 0; rc == 0 && k + 1 < m; k++)
         rc = difference(&o->steps[k], NULL, r, v, o->n_prompts, m, k, k + 1, err);
     o->p = o->p_adjusted = o->test.p;
+    o->flat = true;
+    for (size_t p = 1; p < o->n_prompts; p++)
+        o->flat = o->flat && v[p * m + m - 1] - v[p * m] == v[m - 1] - v[0];
 done:
     free(v);
     return rc;

@@ -125,7 +125,7 @@ static void write_claims(struct html *h)
     raw(h, "</ul>\n");
     char level[REP_NUM];
     buf_addf(h->out, "<p class=\"note\">Effect with its %s interval, paired by prompt; p from the signed-rank "
-             "test, %s.</p>\n", rep_pct(level, r->confidence),
+             "test, %s.</p>\n", rep_level(level, r->confidence),
              strcmp(r->run->correction, "none") == 0 ? "not corrected"
                                                      : "corrected for the family of claims (Holm)");
 }
@@ -157,15 +157,15 @@ static void write_controls(struct html *h)
 
 /* ---- settings ---------------------------------------------------------------------------------------- */
 
-/* A share as a bar of 100 pixels with its interval. */
+/* A share as a bar of 70 pixels with its interval. */
 static void share_bar(struct html *h, const struct stat_estimate *e)
 {
-    buf_addf(h->out, "<svg class=\"bar\" width=\"104\" height=\"16\" aria-hidden=\"true\"><rect class=\"rail\""
-             " x=\"1.5\" y=\"3.5\" width=\"101\" height=\"9\"/><rect class=\"fill\" x=\"2\" y=\"4\" "
-             "width=\"%.1f\" height=\"8\"/>", 100 * e->value);
+    buf_addf(h->out, "<svg class=\"bar\" width=\"74\" height=\"16\" aria-hidden=\"true\"><rect class=\"rail\""
+             " x=\"1.5\" y=\"3.5\" width=\"71\" height=\"9\"/><rect class=\"fill\" x=\"2\" y=\"4\" "
+             "width=\"%.1f\" height=\"8\"/>", 70 * e->value);
     if (!isnan(e->low) && !isnan(e->high))
-        buf_addf(h->out, "<path class=\"ci\" d=\"M%.1f 5v6M%.1f 8H%.1fM%.1f 5v6\"/>", 2 + 100 * e->low,
-                 2 + 100 * e->low, 2 + 100 * e->high, 2 + 100 * e->high);
+        buf_addf(h->out, "<path class=\"ci\" d=\"M%.1f 5v6M%.1f 8H%.1fM%.1f 5v6\"/>", 2 + 70 * e->low,
+                 2 + 70 * e->low, 2 + 70 * e->high, 2 + 70 * e->high);
     raw(h, "</svg>");
 }
 
@@ -227,7 +227,7 @@ static void seeds_cells(struct html *h, const struct rep_seeds *s)
     share_bar(h, &s->pairs);
     buf_addf(h->out, "</td><td>%s %%", rep_fix(a, 100 * s->pairs.value, 1));
     if (s->verdict != REP_INVALID && !isnan(s->pairs.low))
-        buf_addf(h->out, "<span class=\"sub\">%s to %s</span>", rep_fix(lo, 100 * s->pairs.low, 1),
+        buf_addf(h->out, "<span class=\"sub ci\">%s to %s</span>", rep_fix(lo, 100 * s->pairs.low, 1),
                  rep_fix(hi, 100 * s->pairs.high, 1));
     buf_addf(h->out, "</td><td>%s</td>", rep_fix(a, s->distinct.value, 2));
     buf_addf(h->out, "<td>%s</td>", rep_pct(a, s->modal.value));
@@ -249,9 +249,12 @@ static void write_settings(struct html *h)
     for (size_t i = 0; i < r->n_settings; i++) {
         raw(h, "<tr><td>");
         esc(h, r->settings[i].name);
-        raw(h, "<span class=\"sub\">");
-        settings_line(h, &r->settings[i].settings);
-        raw(h, "</span></td>");
+        if (!r->settings[i].factor[0]) {       /* the name of a level says it all */
+            raw(h, "<span class=\"sub\">");
+            settings_line(h, &r->settings[i].settings);
+            raw(h, "</span>");
+        }
+        raw(h, "</td>");
         same_cells(h, &r->same[i]);
         seeds_cells(h, &r->seeds[i]);
         raw(h, "</tr>\n");
@@ -263,7 +266,7 @@ static void write_settings(struct html *h)
              "(prompts are clusters: %zu here). Equal pairs: of two outputs of one prompt under different "
              "seeds, with interval. Distinct: outputs per prompt. Modal: share of the commonest. Part after: "
              "tokens in common, median over unequal pairs, with the margin between the two best tokens and the "
-             "entropy there, in nats.</p>\n", rep_pct(level, r->confidence), r->same_all.n_prompts);
+             "entropy there, in nats.</p>\n", rep_level(level, r->confidence), r->same_all.n_prompts);
 }
 
 /* ---- figures ----------------------------------------------------------------------------------------- */
@@ -281,11 +284,11 @@ static void claim_figure(struct html *h, size_t i)
         top = c->levels[k].measure > top ? c->levels[k].measure : top;
     size_t n = d->n_settings;
     double step = 240.0 / (double)n;
-    buf_addf(h->out, "<figure><figcaption><b>");
+    raw(h, "<figure><figcaption><b>");
     esc(h, d->factor);
     raw(h, "</b> ");
     badge(h, c->verdict);
-    raw(h, "</figcaption><svg width=\"264\" height=\"150\" role=\"img\"><title>");
+    raw(h, "</figcaption><svg width=\"264\" height=\"166\" role=\"img\"><title>");
     esc(h, d->text);
     raw(h, "</title><path class=\"axis\" d=\"M12 118H252\"/>");
     double px = 0, py = 0;
@@ -293,7 +296,7 @@ static void claim_figure(struct html *h, size_t i)
         if (isnan(c->levels[k].measure))
             continue;
         double x = 12 + step * ((double)k + 0.5), y = 118 - 88 * c->levels[k].measure / top;
-        if (k && px > 0)
+        if (px > 0)
             buf_addf(h->out, "<path class=\"line\" d=\"M%.1f %.1fL%.1f %.1f\"/>", px, py, x, y);
         px = x;
         py = y;
@@ -304,8 +307,9 @@ static void claim_figure(struct html *h, size_t i)
         const char *name = d->levels[k][0] ? d->levels[k] : r->settings[d->settings[k]].name;
         buf_addf(h->out, "<text x=\"%.1f\" y=\"133\" text-anchor=\"middle\">", x);
         esc(h, name);
-        buf_addf(h->out, "</text><text x=\"%.1f\" y=\"147\" text-anchor=\"middle\">%s \xC2\xB7 %s</text>", x,
-                 rep_pct(a, l->distinct_2), rep_fix(b, l->mean_entropy, 2));
+        buf_addf(h->out, "</text><text x=\"%.1f\" y=\"147\" text-anchor=\"middle\">%s</text><text x=\"%.1f\" "
+                 "y=\"161\" text-anchor=\"middle\">%s</text>", x, rep_pct(a, l->distinct_2), x,
+                 rep_fix(b, l->mean_entropy, 2));
         if (isnan(l->measure))
             continue;
         double y = 118 - 88 * l->measure / top;
@@ -322,8 +326,8 @@ static void write_figures(struct html *h)
         return;
     const struct rep_measure *m = report_measure(h->r->claims[0].measure);
     buf_addf(h->out, "<h2>Diversity at each level</h2>\n<p class=\"note\">The dot: %s, mean over prompts. Left is "
-             "said to be the most deterministic. Below each level: distinct bigrams (share) and mean entropy "
-             "(nats), the diversity that it leaves.</p><div class=\"figs\">\n",
+             "said to be the most deterministic. Below each level, the diversity that it leaves: share of distinct "
+             "bigrams, and mean entropy per token in nats.</p><div class=\"figs\">\n",
              m->what);
     for (size_t i = 0; i < h->r->n_claims; i++)
         claim_figure(h, i);

@@ -84,10 +84,13 @@ struct rep_seeds {
 
 struct rep_level {               /* one level of a claim */
     double measure;              /* mean over the prompts used */
-    double mean_entropy, distinct_2;
+    double mean_entropy, distinct_2;   /* over all prompts */
+    double distinct;             /* outputs per prompt, whatever the measure is */
 };
 struct rep_claim {
     size_t n_prompts;            /* with every level complete */
+    size_t n_ceiling;            /* of them: all outputs distinct at both ends, where nothing can be seen */
+    bool flat;                   /* the same difference in every prompt: a bootstrap sees no spread */
     struct rep_level *levels;    /* as many as the claim has settings */
     struct stat_estimate effect; /* first level against last, positive: as claimed */
     struct stat_estimate *steps; /* level k against level k + 1; n_settings - 1 of them */
@@ -211,6 +214,7 @@ void report_table_md(const struct rep_table *t, struct buf *out);
 /* Numbers as people read them; "-" for NaN. */
 enum { REP_NUM = 48 };
 const char *rep_pct(char out[REP_NUM], double share);                  /* "98.3 %" "100 %" */
+const char *rep_level(char out[REP_NUM], double share);                /* as declared: "95 %" */
 const char *rep_count(char out[REP_NUM], uint64_t n);                  /* "4,275" */
 const char *rep_fix(char out[REP_NUM], double v, int digits);
 const char *rep_p(char out[REP_NUM], double p);                        /* "0.0012" "< 0.0001" */

@@ -96,6 +96,7 @@ static void claim(struct json *j, const struct report *r, size_t i)
     text(j, "measure", d->measure);
     text(j, "verdict", rep_verdict_name(c->verdict));
     count(j, "prompts", c->n_prompts);
+    count(j, "prompts_at_ceiling", c->n_ceiling);
     estimate(j, "effect", &c->effect);
     number(j, "p", c->p);
     number(j, "p_adjusted", c->p_adjusted);
@@ -111,6 +112,7 @@ static void claim(struct json *j, const struct report *r, size_t i)
         number(j, "measure", c->levels[k].measure);
         number(j, "mean_entropy", c->levels[k].mean_entropy);
         number(j, "distinct_bigrams", c->levels[k].distinct_2);
+        number(j, "distinct_outputs", c->levels[k].distinct);
         if (k + 1 < d->n_settings)
             estimate(j, "step_to_next", &c->steps[k]);
         json_end(j);

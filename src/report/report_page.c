@@ -19,7 +19,7 @@ enum { MAX_ALTERNATIVES = 8, PACK_TOKEN = 10, PACK_ALTERNATIVE = 7, NONE = 4095 
 #define DATA_BUDGET ((size_t)3200000)    /* bytes of packed tokens that keep a page below 5 MB */
 
 /* The distinct outputs of one prompt and setting, commonest first. */
-struct entry { uint32_t cls, variant, n; };
+struct entry { uint32_t cls, variant, n; const int32_t *ids; size_t n_ids; };
 struct list {
     uint32_t prompt, setting;
     struct entry *e;
@@ -43,7 +43,12 @@ struct page {
 static int by_count(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
-    return x->n != y->n ? (x->n > y->n ? -1 : 1) : x->cls < y->cls ? -1 : x->cls > y->cls;
+    if (x->n != y->n)
+        return x->n > y->n ? -1 : 1;
+    for (size_t i = 0; i < x->n_ids && i < y->n_ids; i++)   /* what begins alike stands together */
+        if (x->ids[i] != y->ids[i])
+            return x->ids[i] < y->ids[i] ? -1 : 1;
+    return x->cls < y->cls ? -1 : x->cls > y->cls;
 }
 
 static void add_list(struct page *p, const struct rep_trial *const *t, size_t n, bool again)
@@ -56,7 +61,10 @@ static void add_list(struct page *p, const struct rep_trial *const *t, size_t n,
         while (k < l->n && l->e[k].cls != t[i]->cls)
             k++;
         if (k == l->n)
-            l->e[l->n++] = (struct entry){.cls = t[i]->cls, .variant = t[i]->variant};
+            l->e[l->n++] = (struct entry){
+                .cls = t[i]->cls, .variant = t[i]->variant, .ids = p->r->classes[t[i]->cls].ids,
+                .n_ids = p->r->classes[t[i]->cls].n_ids,
+            };
         l->e[k].n++;
     }
     qsort(l->e, l->n, sizeof *l->e, by_count);
@@ -276,8 +284,8 @@ static void write_output(struct page *p, const struct list *l, size_t k, bool gr
         buf_adds(p->out, "<li><span class=\"n\">all</span>");
     else
         buf_addf(p->out, "<li><span class=\"n\">%u\xC3\x97</span>", l->e[k].n);
-    buf_addf(p->out, "<div class=\"out%s\" dir=\"auto\" data-v=\"%u\" data-end=\"%zu\" data-cut=\"",
-             c->text_len ? "" : " none", p->n_outputs, end);
+    buf_addf(p->out, "<div class=\"out %s%s\" dir=\"auto\" data-v=\"%u\" data-end=\"%zu\" data-cut=\"",
+             rec_stop_name(c->stop), c->text_len ? "" : " none", p->n_outputs, end);
     if (cut != SIZE_MAX)
         buf_addf(p->out, "%zu", cut);
     buf_adds(p->out, "\">");
@@ -285,8 +293,7 @@ static void write_output(struct page *p, const struct list *l, size_t k, bool gr
         report_esc_html(p->out, c->text, c->text_len);
     else
         buf_adds(p->out, "(empty)");
-    buf_addf(p->out, "</div><span class=\"stop\">%s</span></li>\n",
-             c->stop == REC_STOP_EOS ? "ended" : c->stop == REC_STOP_STOP ? "stop text" : "cut at length");
+    buf_adds(p->out, "</div></li>\n");
     pack_output(p, l, k, first);
 }
 

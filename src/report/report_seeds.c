@@ -195,8 +195,10 @@ static int finish(struct rep_seeds *s, struct collect *c, const struct report *r
         estimate(&s->distinct, c->distinct, c->n_prompts, r, err) != 0 ||
         estimate(&s->modal, c->modal, c->n_prompts, r, err) != 0)
         return -1;
-    if (s->n_pairs && s->n_pairs_same == s->n_pairs)     /* the bootstrap cannot see beyond */
+    if (s->n_pairs && s->n_pairs_same == s->n_pairs)     /* a bootstrap cannot see beyond these */
         s->pairs.low = stat_all_of_n_low(c->n_pairs_prompts, r->confidence);
+    if (s->n_pairs && s->n_pairs_same == 0)
+        s->pairs.high = 1 - stat_all_of_n_low(c->n_pairs_prompts, r->confidence);
     s->verdict = s->n_pairs == 0 ? REP_INCONCLUSIVE
                : s->n_pairs_same == s->n_pairs ? REP_IDENTICAL : REP_VARIES;
     if (s->greedy) {                                     /* all seeds are one computation */

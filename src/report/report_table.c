@@ -37,6 +37,12 @@ const char *rep_pct(char out[REP_NUM], double share)
     return out;
 }
 
+const char *rep_level(char out[REP_NUM], double share)
+{
+    snprintf(out, REP_NUM, "%.6g %%", 100 * share);
+    return out;
+}
+
 const char *rep_count(char out[REP_NUM], uint64_t n)
 {
     char digits[24];

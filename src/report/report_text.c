@@ -76,12 +76,23 @@ int report_table_hosts(const struct report *r, struct rep_table *t, struct arena
     return table_done(t);
 }
 
+/* "7.88/8", "7.88" if prompts have different numbers of outputs. */
+static void add_distinct(struct rep_table *t, const struct rep_seeds *s)
+{
+    char x[REP_NUM];
+    if (s->n_prompts && s->n_outputs % s->n_prompts == 0)
+        report_table_add(t, "%s/%llu", rep_fix(x, s->distinct.value, 2),
+                         (unsigned long long)(s->n_outputs / s->n_prompts));
+    else
+        report_table_add(t, "%s", rep_fix(x, s->distinct.value, 2));
+}
+
 int report_table_seeds(const struct report *r, struct rep_table *t, struct arena *a)
 {
-    static const char *const head[] = {"setting", "outputs", "equal pairs", "distinct", "modal",
-                                       "part after", "margin", "entropy"};
+    static const char *const head[] = {"setting", "equal pairs", "distinct", "modal", "after", "margin",
+                                       "entropy"};
     char x[REP_NUM], y[REP_NUM], z[REP_NUM];
-    report_table_init(t, a, 8, head, "lrrrrrrr");
+    report_table_init(t, a, 7, head, "lrrrrrr");
     for (size_t i = 0; i < r->n_settings; i++) {
         const struct rep_seeds *s = &r->seeds[i];
         if (s->n_outputs == 0)
@@ -89,19 +100,17 @@ int report_table_seeds(const struct report *r, struct rep_table *t, struct arena
         add_name(t, r->settings[i].name);
         if (s->greedy) {
             report_table_add(t, "no seed");
-            report_table_add(t, "-");
             report_table_add(t, "%s", rep_fix(x, s->distinct.value, 2));
             for (int k = 0; k < 4; k++)
                 report_table_add(t, "-");
             continue;
         }
-        report_table_add(t, "%s", rep_count(x, s->n_outputs));
         if (s->verdict == REP_INVALID || isnan(s->pairs.low))
             report_table_add(t, "%s", rep_fix(x, 100 * s->pairs.value, 0));
         else
             report_table_add(t, "%s [%s, %s]", rep_fix(x, 100 * s->pairs.value, 0),
                              rep_fix(y, 100 * s->pairs.low, 0), rep_fix(z, 100 * s->pairs.high, 0));
-        report_table_add(t, "%s", rep_fix(x, s->distinct.value, 2));
+        add_distinct(t, s);
         report_table_add(t, "%s", rep_fix(x, 100 * s->modal.value, 0));
         report_table_add(t, "%s", rep_fix(x, s->parts_at, 1));
         report_table_add(t, "%s", rep_fix(x, s->margin, 2));
@@ -119,11 +128,11 @@ static const char *level_name(const struct report *r, const struct store_claim *
 const struct rep_measure *report_measure(const char *name)
 {
     static const struct rep_measure all[] = {
-        {"distinct_outputs", "distinct outputs", "distinct outputs per prompt",
+        {"distinct_outputs", "measure", "distinct outputs per prompt",
          "distinct outputs over the seeds", 1, 2},
-        {"identical_pairs", "unequal pairs, %", "points of unequal pairs",
+        {"identical_pairs", "unequal pairs %", "points of unequal pairs",
          "share of unequal pairs of outputs, in %", 100, 1},
-        {"parted_share", "text after parting, %", "points of text after outputs part",
+        {"parted_share", "parted text %", "points of text after outputs part",
          "of two outputs under different seeds, the share of their text after they part, in %", 100, 1},
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
@@ -135,19 +144,20 @@ const struct rep_measure *report_measure(const char *name)
 int report_table_claims(const struct report *r, struct rep_table *t, struct arena *a)
 {
     const struct rep_measure *m = report_measure(r->n_claims ? r->claims[0].measure : "");
-    const char **head = arena_array(a, 5, sizeof *head);
+    const char **head = arena_array(a, 6, sizeof *head);
     char x[REP_NUM];
     if (!head)
         return -1;
-    head[0] = "factor", head[1] = "level", head[2] = m->head, head[3] = "distinct bigrams";
-    head[4] = "mean entropy";
-    report_table_init(t, a, 5, head, "llrrr");
+    head[0] = "factor", head[1] = "level", head[2] = m->head, head[3] = "distinct";
+    head[4] = "bigrams", head[5] = "entropy";
+    report_table_init(t, a, 6, head, "llrrrr");
     for (size_t i = 0; i < r->n_claims; i++)
         for (size_t k = 0; k < r->claims[i].n_settings; k++) {
             const struct rep_level *v = &r->claim[i].levels[k];
             add_name(t, k ? "" : r->claims[i].factor);
             add_name(t, level_name(r, &r->claims[i], k));
             report_table_add(t, "%s", rep_fix(x, m->scale * v->measure, m->digits));
+            report_table_add(t, "%s", rep_fix(x, v->distinct, 2));
             report_table_add(t, "%s", rep_pct(x, v->distinct_2));
             report_table_add(t, "%s", rep_fix(x, v->mean_entropy, 2));
         }
@@ -167,7 +177,9 @@ void report_claim_line(const struct report *r, size_t i, struct buf *out)
     const struct rep_measure *m = report_measure(d->measure);
     buf_addf(out, "%s%s %s", c->effect.value >= 0 ? "+" : "",
              rep_fix(v, m->scale * c->effect.value, m->digits), m->unit);
-    if (c->verdict != REP_INVALID)
+    if (c->verdict != REP_INVALID && c->flat)
+        buf_adds(out, " (the same in every prompt)");
+    else if (c->verdict != REP_INVALID)
         buf_addf(out, " [%s, %s]", rep_fix(lo, m->scale * c->effect.low, m->digits),
                  rep_fix(hi, m->scale * c->effect.high, m->digits));
     buf_adds(out, " from ");
@@ -178,6 +190,9 @@ void report_claim_line(const struct report *r, size_t i, struct buf *out)
     if (c->verdict != REP_INVALID)
         buf_addf(out, ", p%s%s", c->p_adjusted < 0.0001 ? " " : " = ", rep_p(p, c->p_adjusted));
     buf_addf(out, " over %zu prompt%s", c->n_prompts, c->n_prompts == 1 ? "" : "s");
+    if (c->n_ceiling)
+        buf_addf(out, " (%zu of them with nothing but distinct outputs at both ends, where their number can "
+                 "show nothing)", c->n_ceiling);
 }
 
 /* ---- writing --------------------------------------------------------------------------------------- */
@@ -232,6 +247,29 @@ static void paragraphf(struct writer *w, size_t indent, const char *fmt, ...)
     paragraph(w, indent, text);
 }
 
+/* A label in a column of its own, the text beside it; in Markdown a list item. */
+static void itemf(struct writer *w, const char *label, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static void itemf(struct writer *w, const char *label, const char *fmt, ...)
+{
+    char text[2048];
+    enum { HANG = 16 };
+    size_t at = w->out->len;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (w->md) {
+        buf_addf(w->out, "- **%s** ", label);
+        paragraph(w, 0, text);
+        return;
+    }
+    paragraph(w, HANG, text);
+    size_t len = strlen(label) < HANG - 3 ? strlen(label) : HANG - 3;
+    if (!w->out->failed && w->out->len >= at + HANG)
+        memcpy(w->out->data + at + 2, label, len);   /* over the indent */
+}
+
 static void table(struct writer *w, const struct report *r,
                   int (*make)(const struct report *, struct rep_table *, struct arena *))
 {
@@ -282,11 +320,8 @@ static void write_controls(struct writer *w, const struct report *r)
     for (size_t i = 0; i < r->n_controls; i++) {
         const struct rep_control *c = &r->controls[i];
         char n[REP_NUM], of[REP_NUM];
-        if (w->md)
-            buf_adds(w->out, "- ");
-        paragraphf(w, 2, "%-8s %-10s %s of %s: %s%s%s", states[c->state], c->name,
-                   rep_count(n, c->n), rep_count(of, c->of), c->what, c->detail[0] ? "; " : "",
-                   c->detail);
+        itemf(w, states[c->state], "%s, %s of %s: %s%s%s", c->name, rep_count(n, c->n),
+              rep_count(of, c->of), c->what, c->detail[0] ? "; " : "", c->detail);
     }
 }
 
@@ -326,15 +361,16 @@ static void write_claims(struct writer *w, const struct report *r)
         struct buf line;
         buf_init(&line, 4096);
         report_claim_line(r, i, &line);
-        if (w->md)
-            buf_adds(w->out, "- ");
-        paragraphf(w, 2, "%-13s %s", rep_verdict_name(r->claim[i].verdict), r->claims[i].text);
-        paragraphf(w, 16, "%s%s", w->md ? "  " : "", line.data ? line.data : "");
+        itemf(w, rep_verdict_name(r->claim[i].verdict), "%s %s.", r->claims[i].text,
+              line.data ? line.data : "");
         buf_release(&line);
     }
     if (!w->md)
         buf_adds(w->out, "\n");
     table(w, r, report_table_claims);
+    paragraphf(w, 2, "Tested: %s. Effects are paired by prompt, p is of the signed-rank test, corrected as "
+               "declared. distinct: outputs per prompt; bigrams: share of them that is distinct; entropy: per "
+               "token, in nats.", report_measure(r->claims[0].measure)->what);
 }
 
 static void write_foot(struct writer *w, const struct report *r)
@@ -346,7 +382,7 @@ static void write_foot(struct writer *w, const struct report *r)
         paragraph(w, 2, run->rule);
     }
     heading(w, "Run");
-    paragraphf(w, 2, "model %s (%.16s), %s, sampler %s, backend %s %s", run->model_name,
+    paragraphf(w, 2, "model %s (SHA-256 %.16s), %s, sampler %s, backend %s %s", run->model_name,
                run->model_digest, run->numerics, run->sampler, run->backend, run->backend_version);
     paragraphf(w, 2, "%zu prompts, %zu settings, %zu host states, %s trials; experiment %s",
                r->n_prompts, r->n_settings, r->n_hosts, rep_count(n, r->n_trials),
@@ -367,9 +403,10 @@ static void write_seeds(struct writer *w, const struct report *r)
     heading(w, "Different seeds");
     table(w, r, report_table_seeds);
     paragraphf(w, 2, "equal pairs: of outputs of one prompt, in %% [%s interval, prompts as "
-               "clusters]; distinct: outputs per prompt; modal: share of the commonest, in %%; part "
-               "after: tokens in common (median), with margin and entropy there, in nats.",
-               rep_pct(level, r->confidence));
+               "clusters]; distinct: outputs per prompt, of how many; modal: share of the commonest, "
+               "in %%; after: tokens that an unequal pair has in common (median), with the margin between "
+               "the two best tokens and the entropy there, in nats.",
+               rep_level(level, r->confidence));
 }
 
 int report_write_text(const struct report *r, struct buf *out, bool md, struct idem_err *err)
@@ -383,7 +420,10 @@ int report_write_text(const struct report *r, struct buf *out, bool md, struct i
         heading(&w, "Same seed, computed again");
         table(&w, r, report_table_same);
         paragraphf(&w, 2, "identical: share of computations, %s bound or interval with prompts as "
-                   "clusters (%zu here).", rep_pct(level, r->confidence), r->same_all.n_prompts);
+                   "clusters (%zu here).", rep_level(level, r->confidence), r->same_all.n_prompts);
+        if (!isnan(r->same_all.low_computations) && r->outcome != REPORT_INVALID)
+            paragraphf(&w, 2, "If computations were independent, the bound over all of them would be %s.",
+                       rep_pct(level, r->same_all.low_computations));
         write_differences(&w, r);
         heading(&w, "Host states");
         table(&w, r, report_table_hosts);
