@@ -38,7 +38,7 @@ struct gguf_kv {
 struct gguf_tensor {
     struct gguf_str name;
     enum qtype type;
-    uint32_t n_dims;
+    uint32_t n_dims;             /* 0 to 4; 0: one element */
     uint64_t ne[4];              /* ne[0] is contiguous; unused ones are 1 */
     uint64_t n_bytes;
     uint64_t info_offset;        /* byte offset of its info in the file */
@@ -48,8 +48,10 @@ struct gguf_tensor {
 
 struct gguf;   /* owns the mapping */
 
-/* Maps and checks the whole structure: header, keys, tensor table, that each tensor's data lies
- * in the file. */
+/* Maps and checks the whole structure: header, every key and value (strings of arrays, bools),
+ * tensor table, that each tensor's data lies in the file where the reference reader wants it.
+ * Names are UTF-8 without NUL, not empty, unique; what a string value holds is for its user to
+ * check. The file must not shrink while it is open (SIGBUS). */
 struct gguf *gguf_open(const char *path, struct idem_err *err);
 /* The same on bytes in memory, which must outlive it (for tests and the fuzzer). */
 struct gguf *gguf_open_memory(const void *data, size_t len, const char *name, struct idem_err *err);
