@@ -35,10 +35,13 @@ static void decide(struct report *r)
 {
     const struct rep_same *s = &r->same_all;
     char n[REP_NUM], of[REP_NUM], low[REP_NUM], bound[REP_NUM], rule[REP_NUM], level[REP_NUM];
+    char high[REP_NUM], clusters[REP_NUM];
     rep_count(n, s->n_same);
     rep_count(of, s->n);
     rep_level(level, r->confidence);
     rep_pct(low, s->low);
+    rep_pct(high, s->high);
+    rep_pct(clusters, 1 - s->low);
     rep_pct(bound, 1 - s->low_computations);
     rep_level(rule, r->run->max_differing);
     if (r->controls_state == REP_FAILED) {
@@ -52,8 +55,8 @@ static void decide(struct report *r)
         r->hypothesis = REP_CONTRADICTED;
         r->outcome = REPORT_VARIED;
         snprintf(r->sentence, sizeof r->sentence, "Same input, same seed: identical in %s of %s "
-                 "computations (%zu of %zu prompts without a difference).", n, of,
-                 s->n_prompts_same, s->n_prompts);
+                 "computations, %s to %s with %s confidence (%zu of %zu prompts without a "
+                 "difference).", n, of, low, high, level, s->n_prompts_same, s->n_prompts);
         return;
     }
     bool enough = s->n > 0 && 1 - s->low_computations <= r->run->max_differing;
@@ -68,7 +71,9 @@ static void decide(struct report *r)
              "computations over %zu prompt%s%s.", n, of, s->n_prompts, s->n_prompts == 1 ? "" : "s",
              !r->complete ? " so far" : "");
     snprintf(r->shown_rule, sizeof r->shown_rule, "None differed; with %s confidence at most %s of "
-             "such computations differ (the rule asks for at most %s).", level, bound, rule);
+             "such computations differ if they are independent of each other (the rule asks for at "
+             "most %s), at most %s if each of the %zu prompts counts once.", level, bound, rule,
+             clusters, s->n_prompts);
 }
 
 struct report *report_open(struct store *s, struct idem_err *err)

@@ -148,7 +148,7 @@ struct report {
     enum rep_verdict hypothesis;
     enum report_outcome outcome;
     char sentence[512];
-    char shown_rule[256];        /* what decided, in numbers */
+    char shown_rule[512];        /* what decided, in numbers */
 };
 
 #define REPORT_ARENA_MAX ((size_t)4 << 30)
