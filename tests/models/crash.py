@@ -136,15 +136,22 @@ def mount(*args):
 
 
 def full_and_read_only(model, folder, want, rows, size):
+    """The disk grows until the first trials fit; then it is read-only; then there is room."""
     disk = folder / "disk"
     disk.mkdir()
     if os.geteuid() != 0 or not mount("-t", "tmpfs", "-o", f"size={size // 2}", "tmpfs", str(disk)):
         print("skipped: a full disk and a read-only folder: mounting a tmpfs is not allowed here")
         return 0
     try:
-        db = disk / "run.db"
-        failures = expect_error("full disk", *run_to_end(model, db))
-        kept = len(exported(db))
+        db, failures, kept, room = disk / "run.db", 0, 0, size // 2
+        while kept == 0 and room < 8 * size:
+            failures += expect_error(f"disk of {room} bytes", *run_to_end(model, db))
+            kept = len(exported(db)) if db.exists() else 0
+            room += size // 4
+            mount("-o", f"remount,size={room}", str(disk))
+        if not 0 < kept < len(rows):
+            print(f"  full disk: {kept} of {len(rows)} trials kept: nothing was tested")
+            failures += 1
         mount("-o", "remount,ro", str(disk))
         failures += expect_error("read-only folder, run begun", *run_to_end(model, db))
         failures += expect_error("read-only folder, new run", *run_to_end(model, disk / "new.db"))
