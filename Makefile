@@ -113,9 +113,10 @@ unit: $(addprefix $(BUILD)/unit/,$(UNIT))
 	@failed=''; for t in $^; do echo "== $$t"; $$t || failed="$$failed $${t##*/}"; done; \
 	    test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
-# The program from outside, one process per case.
+# The program from outside, one process per case. CLI: only these files of tests/cli.
+CLI ?=
 test-cli: all
-	@python3 tests/cli/run.py $(BUILD)
+	@python3 tests/cli/run.py $(BUILD) $(CLI)
 
 # det_* have one digest whatever the compiler and its level.
 bits:
@@ -130,9 +131,11 @@ asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT=-O1 KERNEL_OPT=-O1 \
 	    EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' unit test-cli
 
+# The tests that have threads in them.
 tsan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan OPT=-O1 KERNEL_OPT=-O2 \
-	    EXTRA='-fsanitize=thread -fno-omit-frame-pointer' unit test-cli
+	    EXTRA='-fsanitize=thread -fno-omit-frame-pointer' CLI='bits digest sampling thousand report interrupted' \
+	    UNIT='$(filter engine_pool engine_session engine_same engine_model backend_% run_%,$(UNIT))' unit test-cli
 
 lint: export LINT_FLAGS := $(CPPFLAGS)
 lint:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """The command line from outside: every case runs the program that a user runs.
 
-usage: run.py BUILD [WORD]     BUILD: folder with idem; WORD: only cases with it in their name
+usage: run.py BUILD [WORD...]     BUILD: folder with idem
+WORD: only the files (usage, data, bad_input, runs, pull, install), or cases with it in their name
 """
 import importlib
 import pathlib
@@ -16,13 +17,17 @@ from harness import Failure, Idem  # noqa: E402
 MODULES = ["test_usage", "test_data", "test_bad_input", "test_runs", "test_pull", "test_install"]
 
 
-def main(build, word=""):
+def main(build, *words):
     passed = failed = 0
+    files = [w for w in words if f"test_{w}" in MODULES]
+    words = [w for w in words if w not in files]
     for module in MODULES:
+        if files and module[5:] not in files:
+            continue
         idem = Idem(build)
         try:
             for name, case in importlib.import_module(module).CASES:
-                if word not in name:
+                if words and not any(w in name for w in words):
                     continue
                 start = time.time()
                 try:
@@ -43,6 +48,6 @@ def main(build, word=""):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
     sys.exit(main(*sys.argv[1:]))

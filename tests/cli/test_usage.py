@@ -127,10 +127,10 @@ def manual_is_well_formed(idem):
 
 
 def every_option_completes(idem):
+    scripts = {shell: idem.ok("--dump-completion", shell).decode() for shell in ("bash", "zsh", "fish")}
     for c in commands(idem):
         for name in options_of_help(idem.ok(c, "-h").decode()):
-            for shell in "bash", "zsh", "fish":
-                text = idem.ok("--dump-completion", shell).decode()
+            for shell, text in scripts.items():
                 check(re.search(rf"(--| -l ){name}\b", text), f"{shell}: --{name} is missing")
 
 
