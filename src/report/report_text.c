@@ -421,9 +421,6 @@ int report_write_text(const struct report *r, struct buf *out, bool md, struct i
         table(&w, r, report_table_same);
         paragraphf(&w, 2, "identical: share of computations, %s bound or interval with prompts as "
                    "clusters (%zu here).", rep_level(level, r->confidence), r->same_all.n_prompts);
-        if (!isnan(r->same_all.low_computations) && r->outcome != REPORT_INVALID)
-            paragraphf(&w, 2, "If computations were independent, the bound over all of them would be %s.",
-                       rep_pct(level, r->same_all.low_computations));
         write_differences(&w, r);
         heading(&w, "Host states");
         table(&w, r, report_table_hosts);
