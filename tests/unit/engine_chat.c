@@ -26,7 +26,14 @@ static void check_case(const char *name, const char *messages, bool opening, con
     buf_init(&jinja, 1 << 20);
     assert_int_equal(file_read(&jinja, path, &err), 0);
     const struct chat_family *f = chat_detect(jinja.data, jinja.len);
-    assert_non_null(f);
+    if (strcmp(messages, "unknown") == 0) {
+        if (f)
+            fail_msg("%s was taken for %s", name, chat_name(f));
+        buf_release(&jinja);
+        return;
+    }
+    if (!f)
+        fail_msg("%s is not recognised", name);
     json_object *list = json_tokener_parse(messages), *want = json_tokener_parse(expected);
     size_t n = json_object_array_length(list);
     assert_true(n <= MAX_MESSAGES);
@@ -70,22 +77,48 @@ static void as_transformers_renders(void **state)
         check_case(cell[0], cell[1], strcmp(cell[2], "true") == 0, cell[3]);
         n++;
     }
-    assert_true(n >= 60);
+    assert_true(n >= 250);
     buf_release(&cases);
 }
 
-static void gemma3_puts_the_system_before_the_user(void **state)
+/* The default system message comes out of the template's own text, however it is written there. */
+static void reads_the_default_system_message(void **state)
 {
     (void)state;
-    static const char jinja[] = "{{ '<start_of_turn>' + role }}";
-    struct idem_message m[] = {{"system", "Be brief."}, {"user", " Hi "}};
-    struct idem_err err = {0};
-    char *text = NULL;
-    const struct chat_family *f = chat_detect(jinja, sizeof jinja - 1);
-    assert_int_equal(chat_render(f, jinja, sizeof jinja - 1, m, 2, true, &text, &err), 0);
-    assert_string_equal(text, "<start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\n");
-    free(text);
-    assert_int_equal(chat_render(f, jinja, sizeof jinja - 1, m, 1, true, &text, &err), -1);
+#define LOOP "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}"
+    static const struct { const char *jinja, *system; } cases[] = {
+        {LOOP, NULL},
+        {"{{ '<|im_start|>system\\nShort.<|im_end|>\\n' }}" LOOP, "Short."},
+        {"{{ \"<|im_start|>system\\nIt's \\\"so\\\".\\nEnd.<|im_end|>\\n\" }}" LOOP, "It's \"so\".\nEnd."},
+        {"{{ '<|im_start|>system\\nIt\\'s so.<|im_end|>' + '\\n' }}" LOOP, "It's so."},
+        {"{% if x %}<|im_start|>system\nRaw text.<|im_end|>\n{% endif %}" LOOP, "Raw text."},
+        {"{{ '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}" LOOP, NULL},
+        {"{{ '<|im_start|>system\\nSame.<|im_end|>' }}{{ '<|im_start|>system\\nSame.<|im_end|>' }}" LOOP, "Same."},
+        {"{{ '<|im_start|>system\\nOne.<|im_end|>' }}{{ '<|im_start|>system\\nTwo.<|im_end|>' }}" LOOP, "error"},
+        {"{{ '<|im_start|>system\\n\\u00e9.<|im_end|>' }}" LOOP, "error"},
+        {LOOP "{{ '<|im_start|>system\\nno end", "error"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct idem_message m = {"user", "Hi"};
+        struct idem_err err = {0};
+        char *text = NULL, want[256] = "";
+        size_t len = strlen(cases[i].jinja);
+        const struct chat_family *f = chat_detect(cases[i].jinja, len);
+        assert_non_null(f);
+        int rc = chat_render(f, cases[i].jinja, len, &m, 1, true, &text, &err);
+        if (cases[i].system && strcmp(cases[i].system, "error") == 0) {
+            assert_int_equal(rc, -1);
+            assert_int_equal(err.code, IDEM_ERR_UNSUPPORTED);
+            continue;
+        }
+        if (rc != 0)
+            fail_msg("case %zu: %s", i, err.msg);
+        if (cases[i].system)
+            snprintf(want, sizeof want, "<|im_start|>system\n%s<|im_end|>\n", cases[i].system);
+        strncat(want, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", sizeof want - strlen(want) - 1);
+        assert_string_equal(text, want);
+        free(text);
+    }
 }
 
 static void errors_say_how_to_go_on(void **state)
@@ -101,7 +134,10 @@ static void errors_say_how_to_go_on(void **state)
     assert_non_null(strstr(err.msg, "--chat"));
     assert_int_equal(chat_render(NULL, "x", 1, &user, 1, true, &text, &err), -1);
     assert_non_null(strstr(err.msg, "family"));
-    const struct chat_family *f = chat_detect("<|im_start|>", 12);
+    assert_non_null(strstr(err.msg, "chatml, gemma, llama3."));
+    assert_null(chat_detect("<|im_start|>", 12));
+    const struct chat_family *f = chat_detect(LOOP, sizeof LOOP - 1);
+    assert_string_equal(chat_name(f), "chatml");
     assert_int_equal(chat_render(f, "", 0, &odd, 1, true, &text, &err), -1);
     assert_non_null(strstr(err.msg, "'tool'"));
     assert_int_equal(chat_render(f, "", 0, &user, 0, true, &text, &err), -1);
@@ -111,7 +147,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_transformers_renders),
-        cmocka_unit_test(gemma3_puts_the_system_before_the_user),
+        cmocka_unit_test(reads_the_default_system_message),
         cmocka_unit_test(errors_say_how_to_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

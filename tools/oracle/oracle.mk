@@ -1,4 +1,4 @@
-# Fixtures of tests/data/oracle made anew by transformers, and the tests on real models.
+# Fixtures of tests/data/{oracle,tokens,chat} made anew by transformers, and the tests on real models.
 # Included by the Makefile.
 #   IDEM_MODELS   folder with the three model files (default: where `idem pull` puts them)
 #   ORACLE_PY     a python with transformers 5.23, torch 2.13, gguf, accelerate, sentencepiece,
@@ -13,6 +13,8 @@ oracle:
 	@test -x $(ORACLE_PY) || { python3 -m venv $(BUILD)/oracle && \
 	    $(BUILD)/oracle/bin/pip install -q $(ORACLE_PKGS); }
 	$(ORACLE_PY) tools/oracle/make_fixtures.py $(IDEM_MODELS) tests/data/oracle
+	$(ORACLE_PY) tools/oracle_tokens.py $(IDEM_MODELS)
+	$(ORACLE_PY) tools/oracle_chat.py
 
 # A test that found no model ends with 77: skipped, not failed.
 MODEL_TEST = IDEM=$(abspath $(BUILD))/idem IDEM_MODELS=$(IDEM_MODELS) python3 tests/models/$(1) \
@@ -20,6 +22,7 @@ MODEL_TEST = IDEM=$(abspath $(BUILD))/idem IDEM_MODELS=$(IDEM_MODELS) python3 te
 
 # The quick part, for every change: some minutes, SmolLM2 (and the fixtures of what else is there).
 test-models: $(BUILD)/idem
+	@$(call MODEL_TEST,tokens.py)
 	@$(call MODEL_TEST,parity.py)
 	@$(call MODEL_TEST,same_bits.py --quick)
 	@$(call MODEL_TEST,thousand.py --count 20)
@@ -27,6 +30,7 @@ test-models: $(BUILD)/idem
 
 # All of it, on all models: more than an hour on 2 cores.
 test-models-full: $(BUILD)/idem
+	@$(call MODEL_TEST,tokens.py)
 	@$(call MODEL_TEST,parity.py)
 	@$(call MODEL_TEST,same_bits.py)
 	@$(call MODEL_TEST,thousand.py)
