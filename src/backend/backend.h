@@ -41,6 +41,8 @@ struct backend;
 struct backend_ops {
     const char *name;
     int (*describe)(struct backend *b, struct backend_description *d, struct idem_err *err);
+    /* Length of a logits vector and context in tokens, without reading the model for its digest. */
+    void (*sizes)(struct backend *b, uint32_t *n_vocab, uint32_t *n_ctx);
     int (*tokenize)(struct backend *b, const char *text, size_t len, bool special,
                     int32_t **ids, size_t *n, struct idem_err *err);      /* caller frees ids */
     int (*chat)(struct backend *b, const char *system, const char *user, char **text,

@@ -63,6 +63,13 @@ static int describe(struct backend *b, struct backend_description *d, struct ide
     return idem_model_digest(l->model, d->model_digest, err);
 }
 
+static void sizes(struct backend *b, uint32_t *n_vocab, uint32_t *n_ctx)
+{
+    const struct idem_model_info *i = idem_model_info(local_of(b)->model);
+    *n_vocab = i->n_vocab;
+    *n_ctx = i->n_ctx;
+}
+
 static int tokenize(struct backend *b, const char *text, size_t len, bool special, int32_t **ids,
                     size_t *n, struct idem_err *err)
 {
@@ -311,7 +318,7 @@ static void close_local(struct backend *b)
 }
 
 static const struct backend_ops local_ops = {
-    .name = "local", .describe = describe, .tokenize = tokenize, .chat = chat,
+    .name = "local", .describe = describe, .sizes = sizes, .tokenize = tokenize, .chat = chat,
     .token_bytes = token_bytes, .is_eog = is_eog, .is_control = is_control,
     .host = host, .node_new = node_new, .fork = fork_node, .step = step, .release = release,
     .close = close_local,

@@ -71,16 +71,15 @@ static int on_end(void *ctx, struct run_seq *s, struct rec_output *o, struct ide
 
 static int check_room(struct backend *b, const struct run_request *r, struct idem_err *err)
 {
-    struct backend_description d;
+    uint32_t n_vocab, n_ctx;
     if (r->n_prompt == 0)
         return err_set(err, IDEM_ERR_USAGE, "the prompt has no token; give a text that is not empty");
-    if (b->ops->describe(b, &d, err))
-        return -1;
+    b->ops->sizes(b, &n_vocab, &n_ctx);
     uint64_t need = r->n_prompt + (uint64_t)r->settings.max_new_tokens;
-    if (d.n_ctx && need > (uint64_t)d.n_ctx + 1)
+    if (n_ctx && need > (uint64_t)n_ctx + 1)
         return err_set(err, IDEM_ERR_LIMIT, "the prompt has %zu tokens and max_new_tokens is %u, but "
                        "the context has %u; shorten the prompt, lower max_new_tokens, or raise "
-                       "--context", r->n_prompt, r->settings.max_new_tokens, d.n_ctx);
+                       "--context", r->n_prompt, r->settings.max_new_tokens, n_ctx);
     return 0;
 }
 

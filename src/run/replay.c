@@ -26,7 +26,7 @@ struct replay {
     int32_t argmax;              /* of the newest delivered */
     struct idem_err *err;
     struct idem_err pos_err;     /* of on_pos, which a step that it stops would write over */
-    uint32_t n_vocab;
+    uint32_t n_vocab, n_ctx;
 
     struct digest digest;        /* run_digest */
     struct rec_output *out;      /* run_score */
@@ -80,10 +80,10 @@ static int fork_at(struct replay *r, size_t n)
 }
 
 /* Other tokens behind the text, which a fork then leaves. */
-static int append_other(struct replay *r, size_t n_ctx)
+static int append_other(struct replay *r)
 {
     int32_t other[5];
-    if (n_ctx && r->len + 5 > n_ctx)
+    if (r->n_ctx && r->len + 5 > r->n_ctx)
         return 0;
     for (size_t i = 0; i < 5; i++)
         other[i] = r->ids[(3 * i + 1) % r->n];
@@ -92,33 +92,31 @@ static int append_other(struct replay *r, size_t n_ctx)
 
 /* The whole text. cache forked: a longer sequence first, a fork in the middle of the text, the
  * rest on that fork, again something longer, and a fork at the text's end. */
-static int append_text(struct replay *r, size_t n_ctx)
+static int append_text(struct replay *r)
 {
     if (r->host.cache == REC_CACHE_COLD)
         return append(r, r->ids, r->n);
     size_t cut = r->n - 1 - r->n / 3;
     r->n_wanted = cut;
-    if (append(r, r->ids, r->n) || append_other(r, n_ctx) || fork_at(r, cut))
+    if (append(r, r->ids, r->n) || append_other(r) || fork_at(r, cut))
         return -1;
     r->n_wanted = r->n;
     if (append(r, r->ids + cut, r->n - cut))
         return -1;
-    return append_other(r, n_ctx) || fork_at(r, r->n) ? -1 : 0;
+    return append_other(r) || fork_at(r, r->n) ? -1 : 0;
 }
 
-static int replay_open(struct replay *r, size_t n_greedy, struct backend_description *d)
+static int replay_open(struct replay *r, size_t n_greedy)
 {
     struct idem_err *err = r->err;
     r->node = -1;
     if (r->n == 0)
         return err_set(err, IDEM_ERR_USAGE, "the text has no token; give one that is not empty");
-    if (r->b->ops->describe(r->b, d, err))
-        return -1;
-    r->n_vocab = d->n_vocab;
-    if (d->n_ctx && r->n + n_greedy > d->n_ctx)
+    r->b->ops->sizes(r->b, &r->n_vocab, &r->n_ctx);
+    if (r->n_ctx && r->n + n_greedy > r->n_ctx)
         return err_set(err, IDEM_ERR_LIMIT, "%zu tokens%s, but the context has %u; shorten the text "
                        "or raise --context", r->n + n_greedy, n_greedy ? " with the greedy ones" : "",
-                       d->n_ctx);
+                       r->n_ctx);
     bool set = r->host.threads || r->host.chunk;
     uint32_t chunk = r->host.chunk;
     if (chunk && chunk < r->host.batch)
@@ -132,7 +130,7 @@ static int replay_open(struct replay *r, size_t n_greedy, struct backend_descrip
     r->items = calloc(r->host.batch, sizeof *r->items);
     if (!r->items)
         return err_memory(err, "a batch", r->host.batch * sizeof *r->items);
-    if (run_beside_open(&r->beside, r->b, r->ids, r->n, d->n_ctx, r->host.batch - 1, err))
+    if (run_beside_open(&r->beside, r->b, r->ids, r->n, r->n_ctx, r->host.batch - 1, err))
         return -1;
     r->node = r->b->ops->node_new(r->b, err);
     return r->node < 0 ? -1 : 0;
@@ -161,14 +159,13 @@ int run_digest(struct backend *b, const int32_t *ids, size_t n, size_t n_greedy,
                const struct rec_host *host, run_stop_flag stop, char hex[DIGEST_HEX],
                size_t *n_tokens, struct idem_err *err)
 {
-    struct backend_description d;
     struct replay r = {.b = b, .ids = ids, .n = n, .host = *host, .stop = stop, .err = err,
                        .on_pos = digest_pos};
-    int rc = replay_open(&r, n_greedy, &d);
+    int rc = replay_open(&r, n_greedy);
     if (rc == 0 && digest_init(&r.digest))
         rc = err_memory(err, "a digest", 0);
     if (rc == 0) {
-        rc = append_text(&r, d.n_ctx);
+        rc = append_text(&r);
         r.n_wanted = n + n_greedy;
     }
     while (rc == 0 && r.n_seen < r.n_wanted && !b->ops->is_eog(b, r.argmax)) {
@@ -205,13 +202,13 @@ static int score_pos(struct replay *r, size_t pos, const struct backend_logits *
     return 0;
 }
 
-static int score_room(struct replay *r, const struct backend_description *d)
+static int score_room(struct replay *r)
 {
     size_t tops = r->n_top ? r->n_top : 1;
     for (size_t i = 0; i < r->n; i++)
-        if (r->ids[i] < 0 || (uint32_t)r->ids[i] >= d->n_vocab)
+        if (r->ids[i] < 0 || (uint32_t)r->ids[i] >= r->n_vocab)
             return err_set(r->err, IDEM_ERR_USAGE, "token %zu has the id %d; the vocabulary has 0 to "
-                           "%u", i, r->ids[i], d->n_vocab - 1);
+                           "%u", i, r->ids[i], r->n_vocab - 1);
     if (r->n > SIZE_MAX / sizeof(struct rec_top) / tops)
         return err_memory(r->err, "scores", SIZE_MAX);
     r->out->tokens = calloc(r->n, sizeof *r->out->tokens);
@@ -221,7 +218,7 @@ static int score_room(struct replay *r, const struct backend_description *d)
     r->out->n_tokens = r->n;
     r->out->tokens[0] = (struct rec_token){.id = r->ids[0], .logprob = NAN, .logprob_processed = NAN,
                                            .entropy = NAN, .margin = NAN, .tail_mass = NAN};
-    r->sampler = sample_open(d->n_vocab, r->err);
+    r->sampler = sample_open(r->n_vocab, r->err);
     return r->sampler ? 0 : -1;
 }
 
@@ -229,17 +226,16 @@ int run_score(struct backend *b, const int32_t *ids, size_t n, uint32_t n_top,
               const struct rec_host *host, run_stop_flag stop, struct rec_output *out,
               struct idem_err *err)
 {
-    struct backend_description d;
     struct replay r = {.b = b, .ids = ids, .n = n, .host = *host, .stop = stop, .err = err,
                        .on_pos = score_pos, .out = out, .n_top = n_top};
     *out = (struct rec_output){0};
-    int rc = replay_open(&r, 0, &d);
+    int rc = replay_open(&r, 0);
     if (rc == 0) {
-        r.n_top = n_top < d.n_vocab ? n_top : d.n_vocab;
-        rc = score_room(&r, &d);
+        r.n_top = n_top < r.n_vocab ? n_top : r.n_vocab;
+        rc = score_room(&r);
     }
     if (rc == 0)
-        rc = append_text(&r, d.n_ctx);
+        rc = append_text(&r);
     replay_close(&r);
     if (rc)
         rec_output_release(out);

@@ -510,7 +510,6 @@ static int open_buffers(struct run_walk *w, struct idem_err *err)
 struct run_walk *run_walk_open(struct backend *b, const struct run_walk_options *o,
                                struct idem_err *err)
 {
-    struct backend_description d;
     struct run_walk *w = calloc(1, sizeof *w);
     if (!w) {
         err_memory(err, "the prefix tree", sizeof *w);
@@ -522,10 +521,9 @@ struct run_walk *run_walk_open(struct backend *b, const struct run_walk_options 
     if (!b->ops->node_new || !b->ops->fork || !b->ops->step || !b->ops->release)
         err_set(err, IDEM_ERR_UNSUPPORTED, "the backend '%s' has no nodes, so it cannot run trials",
                 b->ops->name);
-    else if (b->ops->describe(b, &d, err) == 0) {
+    else {
         uint32_t chunk = o->chunk > o->batch ? o->chunk : o->batch;
-        w->n_vocab = d.n_vocab;
-        w->n_ctx = d.n_ctx;
+        b->ops->sizes(b, &w->n_vocab, &w->n_ctx);
         if (open_buffers(w, err) == 0 &&
             ((!o->threads && !o->chunk) ||
              b->ops->host(b, o->threads, o->chunk ? chunk : 0, err) == 0))

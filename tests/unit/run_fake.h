@@ -83,6 +83,12 @@ static inline int fake_describe(struct backend *b, struct backend_description *d
     return 0;
 }
 
+static inline void fake_sizes(struct backend *b, uint32_t *n_vocab, uint32_t *n_ctx)
+{
+    *n_vocab = FAKE_VOCAB;
+    *n_ctx = fake_of(b)->n_ctx;
+}
+
 /* A token per byte: 2 + byte mod 46; as in the engine, nothing for nothing. */
 static inline int fake_tokenize(struct backend *b, const char *text, size_t len, bool special,
                                 int32_t **ids, size_t *n, struct idem_err *err)
@@ -255,11 +261,10 @@ static inline void fake_close(struct backend *b)
 static inline struct fake *fake_open(void)
 {
     static const struct backend_ops ops = {
-        .name = "fake", .describe = fake_describe, .tokenize = fake_tokenize, .chat = fake_chat,
-        .token_bytes = fake_token_bytes, .is_eog = fake_is_eog,
-        .is_control = fake_is_control, .host = fake_host,
-        .node_new = fake_node_new, .fork = fake_fork, .step = fake_step, .release = fake_release,
-        .close = fake_close,
+        .name = "fake", .describe = fake_describe, .sizes = fake_sizes, .tokenize = fake_tokenize,
+        .chat = fake_chat, .token_bytes = fake_token_bytes, .is_eog = fake_is_eog,
+        .is_control = fake_is_control, .host = fake_host, .node_new = fake_node_new,
+        .fork = fake_fork, .step = fake_step, .release = fake_release, .close = fake_close,
     };
     struct fake *f = calloc(1, sizeof *f);
     if (!f)
