@@ -108,6 +108,7 @@ static int dispatch(int argc, char **argv)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);   /* a reader that is gone is an error like a full disk */
+    signal(SIGXFSZ, SIG_IGN);   /* so is a file that may grow no further (ulimit -f) */
     int rc = dispatch(argc, argv);
     errno = 0;
     bool bad = fflush(stdout) != 0 || ferror(stdout);
