@@ -72,8 +72,7 @@ static void decide(struct report *r)
              !r->complete ? " so far" : "");
     snprintf(r->shown_rule, sizeof r->shown_rule, "None differed; with %s confidence at most %s of "
              "such computations differ if they are independent of each other (the rule asks for at "
-             "most %s), at most %s if each of the %zu prompts counts once.", level, bound, rule,
-             clusters, s->n_prompts);
+             "most %s), at most %s if each prompt counts once.", level, bound, rule, clusters);
 }
 
 struct report *report_open(struct store *s, struct idem_err *err)
