@@ -14,11 +14,12 @@ VERSION := 0.1.0
 SONAME  := libidem.so.0
 
 # Libraries. libidem needs LIB_PKGS only.
-LIB_PKGS   := libpcre2-8 libutf8proc libxxhash libcrypto
+LIB_PKGS   := libutf8proc libxxhash libcrypto
 PKGS       := $(LIB_PKGS) sqlite3 libfyaml json-c
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 LIB_LIBS   := $(shell pkg-config --libs $(LIB_PKGS) 2>/dev/null)
+TEST_LIBS  := $(shell pkg-config --libs cmocka libpcre2-8 2>/dev/null)
 
 # The flags that decide bits: no contraction, never fast-math, never -march=native.
 BITS    := -std=c11 -ffp-contract=off -fno-fast-math
@@ -107,7 +108,7 @@ room = $(firstword $(subst _, ,$(1)))
 .SECONDEXPANSION:
 $(addprefix $(BUILD)/unit/,$(UNIT)): $(BUILD)/unit/%: tests/unit/%.c $$(call obj_of,$$(DEPS_$$(call room,$$*)))
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) -MMD -MP -o $@ $< $(filter %.o,$^) $(LDFLAGS) -lcmocka $(ALL_LIBS)
+	$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) -MMD -MP -o $@ $< $(filter %.o,$^) $(LDFLAGS) $(TEST_LIBS) $(ALL_LIBS)
 
 unit: $(addprefix $(BUILD)/unit/,$(UNIT))
 	@failed=''; for t in $^; do echo "== $$t"; $$t || failed="$$failed $${t##*/}"; done; \

@@ -4,9 +4,9 @@
 # usage: deps.sh build|test|all
 #   build: to build and run idem    test: and its tests    all: and lint, sanitizers, fuzzers
 set -u
-build='gcc make binutils libc6-dev pkg-config libpcre2-dev libutf8proc-dev libxxhash-dev libssl-dev
+build='gcc make binutils libc6-dev pkg-config libutf8proc-dev libxxhash-dev libssl-dev
     libsqlite3-dev libfyaml-dev libjson-c-dev librandom123-dev python3 python3-pip ca-certificates'
-test='libcmocka-dev'
+test='libcmocka-dev libpcre2-dev'
 all='clang libclang-rt-dev shellcheck mandoc'
 
 case ${1:-all} in
@@ -18,7 +18,7 @@ esac
 
 # Without dpkg: whoever has the libraries may go on.
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
-    modules='libpcre2-8 libutf8proc libxxhash libcrypto sqlite3 libfyaml json-c'
+    modules='libutf8proc libxxhash libcrypto sqlite3 libfyaml json-c'
     # shellcheck disable=SC2086
     if pkg-config --exists $modules; then
         exit 0

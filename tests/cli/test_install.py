@@ -49,7 +49,7 @@ def install(idem):
     shell(f"cc {libs} -L{prefix}/lib -lidem", env)
     check(shell(f"{dest}/use {TINY}", env) == "llama idem-numerics-1\n", "the shared library")
     check("libidem.so.0" in shell(f"readelf -d {dest}/use"), "no soname")
-    private = shell("pkg-config --static --libs libpcre2-8 libutf8proc libxxhash libcrypto").strip()
+    private = shell("pkg-config --static --libs libutf8proc libxxhash libcrypto").strip()
     shell(f"cc {libs} {prefix}/lib/libidem.a {private} -pthread -lm", env)
     check(shell(f"{dest}/use {TINY}", env) == "llama idem-numerics-1\n", "the static library")
     for library in "libidem.so", "libidem.a":
