@@ -127,7 +127,6 @@ test:
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory unit test-cli bits
 
-# On the models that "idem pull" has fetched (or IDEM_MODELS); 77: none is there.
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT=-O1 KERNEL_OPT=-O1 \
 	    EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' unit test-cli
