@@ -114,9 +114,10 @@ unit: $(addprefix $(BUILD)/unit/,$(UNIT))
 	@failed=''; for t in $^; do echo "== $$t"; $$t || failed="$$failed $${t##*/}"; done; \
 	    test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
-# The program from outside, one process per case. CLI: only these files of tests/cli.
+# The program from outside, one process per case; after the unit tests, so that the output stays
+# apart. CLI: only these files or cases.
 CLI ?=
-test-cli: all
+test-cli: all | $(filter unit,$(MAKECMDGOALS))
 	@python3 tests/cli/run.py $(BUILD) $(CLI)
 
 # det_* have one digest whatever the compiler and its level.
