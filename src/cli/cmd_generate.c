@@ -160,7 +160,8 @@ static void print_text(const struct cli_args *a, struct backend *b, const struct
         buf_init(&table, OUT_MAX);
         buf_adds(&table, "\n");
         tokens_table(&table, b, outs[s].tokens, outs[s].n_tokens, true,
-                     cli_given(a, "top-k-logprobs") || a->verbose ? a->top_k_logprobs : 0);
+                     cli_given(a, "top-k-logprobs") || a->verbose ? a->top_k_logprobs : 0,
+                     cli_colour(stdout));
         cli_write_buf(a, &table);
     }
 }

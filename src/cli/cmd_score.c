@@ -71,7 +71,8 @@ static void print_text(const struct cli_args *a, struct backend *b, const struct
     if (!a->quiet)
         tokens_table(out, b, o->tokens + (a->continuation ? from : 0),
                      o->n_tokens - (a->continuation ? from : 0), false,
-                     cli_given(a, "top-k-logprobs") || a->verbose ? a->top_k_logprobs : 0);
+                     cli_given(a, "top-k-logprobs") || a->verbose ? a->top_k_logprobs : 0,
+                     cli_colour(stdout));
     buf_addf(out, a->quiet ? "%.17g\n" : "\nsum: %.6f\n", sum_of(o, from));
 }
 

@@ -77,8 +77,16 @@ static void cell_logprob(struct buf *out, float v)
         buf_addf(out, "  %9s", "-");
 }
 
+static void colour_on(struct buf *out, bool colour, float logprob)
+{
+    if (colour && isfinite(logprob)) {
+        double p = det_exp((double)logprob);
+        buf_adds(out, p >= 0.5 ? "\033[32m" : p >= 0.1 ? "\033[33m" : "\033[31m");
+    }
+}
+
 void tokens_table(struct buf *out, struct backend *b, const struct rec_token *tokens, size_t n,
-                  bool processed, uint32_t n_top)
+                  bool processed, uint32_t n_top, bool colour)
 {
     size_t columns = TEXT_COLUMNS_MIN;
     for (size_t i = 0; i < n; i++) {
@@ -91,7 +99,9 @@ void tokens_table(struct buf *out, struct backend *b, const struct rec_token *to
     for (size_t i = 0; i < n; i++) {
         const struct rec_token *t = &tokens[i];
         buf_addf(out, "%8d  ", t->id);
+        colour_on(out, colour, t->logprob);
         cell_text(out, b, t->id, columns);
+        buf_adds(out, colour ? "\033[0m" : "");
         cell_logprob(out, t->logprob);
         if (isfinite(t->logprob))
             buf_addf(out, "  %10.4f%%", 100 * det_exp((double)t->logprob));

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What the commands print: shapes, numbers, texts, and the same bits in every host state."""
 import json
+import os
+import pty
 import re
 import struct
+import subprocess
 
 from harness import ROOT, TINY, check
 
@@ -137,6 +140,35 @@ def generate_text(idem):
     check("alternatives" in wide, "-v shows no alternatives")
 
 
+def terminal(idem, *args, env=None):
+    """What a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen([str(idem.program), *map(str, args)], stdout=theirs, stderr=subprocess.PIPE,
+                         env={**idem.env, **(env or {})}, cwd=ROOT)
+    os.close(theirs)
+    out = b""
+    try:
+        while data := os.read(ours, 65536):
+            out += data
+    except OSError:   # the other end is closed
+        pass
+    os.close(ours)
+    check(p.wait() == 0, p.stderr.read().decode())
+    return out.replace(b"\r\n", b"\n")
+
+
+def on_a_terminal(idem):
+    """Colour there, unless NO_COLOR; and no control character of the model's gets through."""
+    args = ["generate", TINY, *PROMPT, "-n", "60", "--do-sample", "--temperature", "3", "--top-k", "0", "--seed", "4"]
+    raw = idem.ok(*args, "--quiet")
+    check(re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", raw), "this sample has no control character to test with")
+    plain = terminal(idem, *args, env={"NO_COLOR": "1"})
+    check(not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", plain), f"a control character reached the terminal: {plain!r}")
+    coloured = terminal(idem, *args)
+    check(b"\x1b[31m" in coloured, "no colour on a terminal")
+    check(re.sub(rb"\x1b\[\d+m", b"", coloured) == plain, "colour changes more than the colour")
+
+
 def chat(idem):
     plain = idem.ok("tokenize", TINY, "hello", "--chat", "--json")
     ids = [t["id"] for t in json.loads(plain)["tokens"]]
@@ -211,5 +243,5 @@ def models(idem):
 
 CASES = [(f.__name__.replace("_", " "), f) for f in (
     tokenize, tokenize_there_and_back, vocabularies, generate_json, generate_matches_score, score_text, sampling,
-    stop_text, generate_text, chat, digest, thousand, inspect, models, selftest)]
+    stop_text, generate_text, on_a_terminal, chat, digest, thousand, inspect, models, selftest)]
 CASES += [("same bits in every host state, q8", same_bits("q8")), ("same bits in every host state, f32", same_bits("f32"))]
