@@ -5,6 +5,7 @@
 #include "backend/backend.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/watch.h"
 #include "run/run.h"
 
 static int digest(const struct cli_args *a)
@@ -19,8 +20,12 @@ static int digest(const struct cli_args *a)
     cli_host(a, &host);
     struct backend *b = cli_open_backend(a, a->operands.items[0], &err);
     int rc = b ? cli_prompt_ids(a, b, NULL, NULL, NULL, &ids, &n, &err) : -1;
-    if (rc == 0)
+    if (rc == 0) {
+        struct watch w;
+        watch_start(&w, a, b, "computing", n + a->n_greedy);
         rc = run_digest(b, ids, n, a->n_greedy, &host, cli_catch_interrupt(), hex, &n_tokens, &err);
+        watch_end(&w, b);
+    }
     if (rc == 0 && a->json) {
         struct json j = {.out = &out};
         json_begin(&j, '{');

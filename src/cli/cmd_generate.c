@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/tokens.h"
+#include "cli/watch.h"
 #include "run/run.h"
 #include "sample/sample.h"
 
@@ -25,7 +26,7 @@ static int on_token(void *ctx, uint32_t sample, const struct rec_token *t, const
 {
     struct stream *s = ctx;
     (void)sample, (void)t;
-    if (!s->on || !bytes)
+    if (!bytes)
         return 0;
     buf_add(&s->held, bytes, len);
     if (s->held.failed)
@@ -206,8 +207,14 @@ static int generate(const struct cli_args *a)
     if (rc == 0)
         rc = cli_prompt_ids(a, b, NULL, NULL, NULL, &ids, &r.n_prompt, &err);
     r.prompt = ids;
-    if (rc == 0)
+    if (rc == 0 && stream.on) {   /* the text itself shows how far it is */
         rc = run_generate(b, &r, on_token, &stream, cli_catch_interrupt(), outs, &err);
+    } else if (rc == 0) {
+        struct watch w;
+        watch_start(&w, a, b, "computing", r.n_prompt + r.settings.max_new_tokens - 1);
+        rc = run_generate(b, &r, NULL, NULL, cli_catch_interrupt(), outs, &err);
+        watch_end(&w, b);
+    }
     stream_end(&stream);
     if (rc != 0) {
         rc = ferror(stdout) ? CLI_ERROR : cli_fail(a, &err);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/tokens.h"
+#include "cli/watch.h"
 #include "run/run.h"
 
 enum { OUT_MAX = 1 << 30, PROMPT_BYTES = 1 << 26 };
@@ -89,8 +90,12 @@ static int score(const struct cli_args *a)
     cli_host(a, &host);
     struct backend *b = cli_open_backend(a, a->operands.items[0], &err);
     int rc = b ? cli_prompt_ids(a, b, a->continuation, &text, &split, &ids, &n, &err) : -1;
-    if (rc == 0)
+    if (rc == 0) {
+        struct watch w;
+        watch_start(&w, a, b, "computing", n);
         rc = run_score(b, ids, n, a->top_k_logprobs, &host, cli_catch_interrupt(), &o, &err);
+        watch_end(&w, b);
+    }
     if (rc == 0) {
         size_t from = a->continuation ? first_of(b, ids, n, text.len, split) : 0;
         (a->json ? print_json : print_text)(a, b, &o, from, &out);
