@@ -81,19 +81,20 @@ class Prefixes:
         self.path = path
         text = "The " + " ".join(rng.choice(WORDS) for _ in range(longest + 50))
         self.tokens = self.tokenize(text)
-        self.least = 1 if len(self.tokenize("The")) == 1 else 2     # 2: the model wants a BOS
+        self.bos = idem_json("digest", path, "-p", "The", "-n", 0)["tokens"] - len(self.tokenize("The"))
 
     def tokenize(self, text):
         return idem_json("tokenize", self.path, text)["tokens"]
 
     def text(self, n):
-        """(text, length): length is n, but at least one token of text behind a BOS."""
-        n = max(n, self.least)
-        text = "".join(t["text"] for t in self.tokens[self.least - 1:n]).lstrip(" ")
+        """(text, length): length is n with the BOS of a model that wants one, but at least one
+        token of text."""
+        n = max(n - self.bos, 1)
+        text = "".join(t["text"] for t in self.tokens[:n])
         got = len(self.tokenize(text))
         if got != n:
             raise Failed(f"{self.path}: a text of {n} tokens came out with {got}")
-        return text, n
+        return text, n + self.bos
 
 
 def digest(path, text, n_prefix, row, cpu=None):
