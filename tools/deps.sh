@@ -44,15 +44,15 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086
-fetch() { apt-get install -y -q --no-install-recommends $missing < /dev/null > /tmp/idem-deps.$$ 2>&1; }
+fetch() { apt-get install -y -q --no-install-recommends $missing < /dev/null > "$log" 2>&1; }
 if ! fetch; then
     apt-get update -q < /dev/null > /dev/null 2>&1
     if ! fetch; then
-        tail -n 20 /tmp/idem-deps.$$ >&2
-        rm -f /tmp/idem-deps.$$
+        tail -n 20 "$log" >&2
         echo "apt-get could not install:$missing (see above; is the network there?)" >&2
         exit 1
     fi
 fi
-rm -f /tmp/idem-deps.$$
