@@ -84,7 +84,7 @@ class Prefixes:
         self.bos = idem_json("digest", path, "-p", "The", "-n", 0)["tokens"] - len(self.tokenize("The"))
 
     def tokenize(self, text):
-        return idem_json("tokenize", self.path, text, "--add-special")["tokens"]
+        return idem_json("tokenize", self.path, text)["tokens"]
 
     def text(self, n):
         """(text, length): length is n with the BOS of a model that wants one, but at least one
