@@ -113,18 +113,10 @@ static struct run_seq *make_seq(struct exec *x, size_t index, struct idem_err *e
 {
     const struct rec_trial *t = &x->p->trials[index];
     const struct ids *q = &x->prompts[t->prompt];
-    struct run_seq *s = calloc(1, sizeof *s);
-    if (!s) {
-        err_memory(err, "a trial", sizeof *s);
-        return NULL;
-    }
-    if (run_seq_init(s, &x->p->settings[t->setting].values, q->ids, q->n, q->ids, q->n, t->seed,
-                     t->sample, t->n_top, err)) {
-        run_seq_release(s);
-        free(s);
-        return NULL;
-    }
-    s->tag = index;
+    struct run_seq *s = run_seq_new(&x->p->settings[t->setting].values, q->ids, q->n, q->ids, q->n,
+                                    t->seed, t->sample, t->n_top, err);
+    if (s)
+        s->tag = index;
     return s;
 }
 
@@ -141,10 +133,8 @@ static int on_feed(void *ctx, struct idem_err *err)
             continue;
         if (!(group[n] = make_seq(x, x->next, err))) {
             name_trial(x, x->next, err);
-            while (n-- > 0) {
-                run_seq_release(group[n]);
-                free(group[n]);
-            }
+            while (n-- > 0)
+                run_seq_free(group[n]);
             return -1;
         }
         n++;

@@ -32,21 +32,18 @@ static int on_feed(void *ctx, struct idem_err *err)
     uint32_t i = 0;
     int rc = seqs ? 0 : err_memory(err, "samples", n * sizeof *seqs);
     for (; i < n && rc == 0; i++) {
-        seqs[i] = calloc(1, sizeof **seqs);
-        rc = seqs[i] ? run_seq_init(seqs[i], &r->settings, r->prompt, r->n_prompt, key, n_key,
-                                    r->seed, i, r->n_top, err)
-                     : err_memory(err, "a sample", sizeof **seqs);
+        seqs[i] = run_seq_new(&r->settings, r->prompt, r->n_prompt, key, n_key, r->seed, i, r->n_top,
+                              err);
         if (seqs[i])
             seqs[i]->tag = i;
+        else
+            rc = -1;
     }
     if (rc == 0)
         rc = run_walk_add(g->walk, seqs, n, err);   /* they are the walk's now */
     else
         for (uint32_t k = 0; seqs && k < i; k++)
-            if (seqs[k]) {
-                run_seq_release(seqs[k]);
-                free(seqs[k]);
-            }
+            run_seq_free(seqs[k]);
     free(seqs);
     return rc ? -1 : 1;
 }

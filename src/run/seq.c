@@ -8,26 +8,34 @@
 
 enum { TEXT_MAX = 256 << 20 };
 
-int run_seq_init(struct run_seq *s, const struct rec_settings *set, const int32_t *prompt,
-                 size_t n_prompt, const int32_t *key_prompt, size_t n_key_prompt, uint64_t seed,
-                 uint32_t sample, uint32_t n_top, struct idem_err *err)
+struct run_seq *run_seq_new(const struct rec_settings *set, const int32_t *prompt, size_t n_prompt,
+                            const int32_t *key_prompt, size_t n_key_prompt, uint64_t seed,
+                            uint32_t sample, uint32_t n_top, struct idem_err *err)
 {
-    *s = (struct run_seq){.set = set, .prompt = prompt, .n_prompt = n_prompt, .n_top = n_top};
+    struct run_seq *s = calloc(1, sizeof *s);
+    int32_t *context = malloc((n_prompt + 1) * sizeof *context);
+    if (!s || !context) {
+        err_memory(err, "an output", sizeof *s + n_prompt * sizeof *context);
+        free(context);
+        free(s);
+        return NULL;
+    }
+    *s = (struct run_seq){.set = set, .prompt = prompt, .n_prompt = n_prompt, .n_top = n_top,
+                          .context = context};
+    memcpy(context, prompt, n_prompt * sizeof *prompt);
     buf_init(&s->text, TEXT_MAX);
     sample_key_init(&s->key, seed, key_prompt, n_key_prompt, sample);
-    s->context = malloc((n_prompt + 1) * sizeof *s->context);
-    if (!s->context)
-        return err_memory(err, "a prompt", n_prompt * sizeof *s->context);
-    memcpy(s->context, prompt, n_prompt * sizeof *prompt);
-    return 0;
+    return s;
 }
 
-void run_seq_release(struct run_seq *s)
+void run_seq_free(struct run_seq *s)
 {
+    if (!s)
+        return;
     rec_output_release(&s->out);
     free(s->context);
-    s->context = NULL;
     buf_release(&s->text);
+    free(s);
 }
 
 /* Room for one more token in all arrays. */
@@ -151,12 +159,8 @@ int run_seq_finish(struct run_seq *s, const struct digest *logits, struct rec_ou
         s->out.tokens[i].top = s->n_top ? s->out.tops + i * s->n_top : NULL;
     s->out.text_len = s->text.len;
     s->out.text = buf_detach(&s->text);
-    if (!s->out.text) {          /* an empty buffer has no memory of its own */
-        s->out.text_len = 0;
-        s->out.text = calloc(1, 1);
-        if (!s->out.text)
-            return err_memory(err, "the text of an output", 1);
-    }
+    if (!s->out.text)
+        return err_memory(err, "the text of an output", s->out.text_len);
     *o = s->out;
     s->out = (struct rec_output){0};
     return 0;

@@ -34,11 +34,12 @@ struct run_seq {
     struct idem_err err;             /* of the newest draw */
 };
 
-/* key_prompt: the ids that key the noise. The sequence keeps pointers to set and prompt. */
-int run_seq_init(struct run_seq *s, const struct rec_settings *set, const int32_t *prompt,
-                 size_t n_prompt, const int32_t *key_prompt, size_t n_key_prompt, uint64_t seed,
-                 uint32_t sample, uint32_t n_top, struct idem_err *err);
-void run_seq_release(struct run_seq *s);
+/* key_prompt: the ids that key the noise. The sequence keeps pointers to set and prompt. NULL
+ * without memory. */
+struct run_seq *run_seq_new(const struct rec_settings *set, const int32_t *prompt, size_t n_prompt,
+                            const int32_t *key_prompt, size_t n_key_prompt, uint64_t seed,
+                            uint32_t sample, uint32_t n_top, struct idem_err *err);
+void run_seq_free(struct run_seq *s);   /* NULL is allowed */
 
 /* Draws the next token from logits. Touches nothing but s, the sampler and thread-safe reads of
  * b, so sequences may draw at once in different threads. After it out.stop says whether the

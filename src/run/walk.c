@@ -109,8 +109,7 @@ static void branch_free(struct run_walk *w, struct branch *br)
         return;
     for (struct run_seq *s = br->seqs, *next; s; s = next) {
         next = s->next;
-        run_seq_release(s);
-        free(s);
+        run_seq_free(s);
     }
     if (br->from && --br->from->n_waiting == 0)
         node_free(w, br->from);
@@ -162,10 +161,8 @@ int run_walk_add(struct run_walk *w, struct run_seq *const *seqs, size_t n, stru
             rc = set_donor(br, s->prompt, s->n_prompt, w->n_ctx);
     }
     if (!br || rc) {
-        for (size_t i = 0; i < n; i++) {
-            run_seq_release(seqs[i]);
-            free(seqs[i]);
-        }
+        for (size_t i = 0; i < n; i++)
+            run_seq_free(seqs[i]);
         free(br);
         return err_memory(err, "a branch of the prefix tree", sizeof *br);
     }
@@ -333,8 +330,7 @@ static int end_seq(struct run_walk *w, struct node *node, struct run_seq *q, str
         rc = w->o.ended(w->o.ctx, q, &o, err);
     else
         rec_output_release(&o);
-    run_seq_release(q);
-    free(q);
+    run_seq_free(q);
     return rc;
 }
 
@@ -388,8 +384,7 @@ static int scatter(struct run_walk *w, struct slot *s, struct idem_err *err)
         struct branch *c = rc ? NULL : child_for(children, &n, s->node, q->last.id);
         if (!c) {
             rc = rc ? rc : err_memory(err, "a branch of the prefix tree", sizeof *c);
-            run_seq_release(q);
-            free(q);
+            run_seq_free(q);
             continue;
         }
         q->next = NULL;
