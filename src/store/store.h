@@ -160,8 +160,6 @@ int store_put_output(struct store *s, uint64_t trial, const struct rec_output *o
 /* Makes everything put so far durable (fsync). Nothing to do is fine. */
 int store_commit(struct store *s, struct idem_err *err);
 
-uint64_t store_n_uncommitted(const struct store *s);   /* outputs put since the last commit */
-
 /* Closes for good; what was not committed is rolled back. After a writer's close the run is a
  * single plain file without -wal and -shm beside it. NULL is allowed. */
 void store_close(struct store *s);

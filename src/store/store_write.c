@@ -250,8 +250,3 @@ int store_put_output(struct store *s, uint64_t trial, const struct rec_output *o
     s->n_done++;
     return 0;
 }
-
-uint64_t store_n_uncommitted(const struct store *s)
-{
-    return s->n_pending;
-}
