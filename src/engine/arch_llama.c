@@ -11,14 +11,15 @@ static int read_hparams(struct weights *w, struct idem_model *m, struct idem_err
     return model_rope(w, m, err);
 }
 
-static int read_layer(struct weights *w, struct idem_model *m, uint32_t il, struct idem_err *err)
+int arch_llama_read_layer(struct weights *w, struct idem_model *m, uint32_t il,
+                          struct idem_err *err)
 {
     if (weights_attention(w, m, il, err) != 0)
         return -1;
     return weights_ffn(w, m, il, err);
 }
 
-static int forward(struct pass *p, struct idem_err *err)
+int arch_llama_forward(struct pass *p, struct idem_err *err)
 {
     const struct hparams *hp = &p->m->hp;
 
@@ -49,5 +50,6 @@ static int forward(struct pass *p, struct idem_err *err)
 }
 
 const struct arch arch_llama = {
-    .name = "llama", .read_hparams = read_hparams, .read_layer = read_layer, .forward = forward,
+    .name = "llama", .read_hparams = read_hparams, .read_layer = arch_llama_read_layer,
+    .forward = arch_llama_forward,
 };

@@ -68,6 +68,11 @@ struct arch {
 };
 extern const struct arch arch_llama, arch_qwen2, arch_gemma3;
 
+/* The decoder of arch_llama.c, for architectures that differ in their hyperparameters only. */
+int arch_llama_read_layer(struct weights *w, struct idem_model *m, uint32_t il,
+                          struct idem_err *err);
+int arch_llama_forward(struct pass *p, struct idem_err *err);
+
 struct idem_model {
     struct idem_model_info info;
     struct hparams hp;
