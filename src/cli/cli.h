@@ -100,7 +100,7 @@ struct cli_command {
 
 /* Groups that several commands share; each option means the same everywhere. */
 extern const struct cli_group cli_group_prompt, cli_group_sampling, cli_group_engine,
-    cli_group_output;
+    cli_group_model, cli_group_tokens, cli_group_output;
 
 /* The commands, NULL at the end. */
 extern const struct cli_command *const cli_commands[];

@@ -234,18 +234,9 @@ static int generate(const struct cli_args *a)
     return rc;
 }
 
-static const struct cli_option options[] = {
-    {.name = "top-k-logprobs", .type = CLI_U32, .offset = offsetof(struct cli_args, top_k_logprobs),
-     .arg = "N", .max = 1000, .help = "alternatives shown with each token (default: 5 in JSON, none in "
-     "the table)"},
-    {.name = "verbose", .letter = 'v', .type = CLI_FLAG, .offset = offsetof(struct cli_args, verbose),
-     .help = "show the alternatives in the table too"},
-    {.name = "parse-special", .type = CLI_FLAG, .offset = offsetof(struct cli_args, parse_special),
-     .help = "text such as <|im_end|> in the prompt becomes that control token"},
-    {0},
-};
 static const struct cli_group *const groups[] = {
-    &cli_group_prompt, &cli_group_sampling, &cli_group_engine, &cli_group_output, NULL,
+    &cli_group_prompt, &cli_group_sampling, &cli_group_engine, &cli_group_model,
+    &cli_group_tokens, &cli_group_output, NULL,
 };
 
 const struct cli_command cli_generate = {
@@ -265,5 +256,5 @@ const struct cli_command cli_generate = {
                 "--do-sample --temperature 0.7 --top-p 0.9 --top-k 50 --repetition-penalty 1.2 "
                 "--no-repeat-ngram-size 2 --num-return-sequences 1 --seed 42\n"
                 "idem generate model.gguf --chat -p 'Write a haiku.' --quiet",
-    .options = options, .groups = groups, .exec = generate,
+    .groups = groups, .exec = generate,
 };

@@ -213,7 +213,8 @@ static int plan(const struct cli_args *a)
     return rc;
 }
 
-static const struct cli_group *const groups[] = {&experiment_options, &cli_group_output, NULL};
+static const struct cli_group *const groups[] = {&experiment_options, &cli_group_model,
+                                                &cli_group_output, NULL};
 
 const struct cli_command cli_plan = {
     .name = "plan", .operands = "FILE", .min_operands = 1, .max_operands = 1,

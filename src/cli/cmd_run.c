@@ -102,7 +102,8 @@ static const struct cli_option options[] = {
      .help = "exit code 3 if output varied, 4 if inconclusive, 5 if controls failed"},
     {0},
 };
-static const struct cli_group *const groups[] = {&experiment_options, &cli_group_output, NULL};
+static const struct cli_group *const groups[] = {&experiment_options, &cli_group_model,
+                                                &cli_group_output, NULL};
 
 const struct cli_command cli_run = {
     .name = "run", .operands = "FILE", .min_operands = 1, .max_operands = 1,

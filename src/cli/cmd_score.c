@@ -114,17 +114,11 @@ static const struct cli_option options[] = {
     {.name = "continuation", .letter = 'c', .type = CLI_TEXT,
      .offset = offsetof(struct cli_args, continuation), .arg = "TEXT",
      .help = "text behind the prompt; the sum and the table are of its tokens"},
-    {.name = "top-k-logprobs", .type = CLI_U32, .offset = offsetof(struct cli_args, top_k_logprobs),
-     .arg = "N", .max = 1000, .help = "alternatives shown with each token (default: 5 in JSON, none in "
-     "the table)"},
-    {.name = "verbose", .letter = 'v', .type = CLI_FLAG, .offset = offsetof(struct cli_args, verbose),
-     .help = "show the alternatives in the table too"},
-    {.name = "parse-special", .type = CLI_FLAG, .offset = offsetof(struct cli_args, parse_special),
-     .help = "text such as <|im_end|> becomes that control token"},
     {0},
 };
 static const struct cli_group *const groups[] = {
-    &cli_group_prompt, &cli_group_engine, &cli_group_output, NULL,
+    &cli_group_prompt, &cli_group_engine, &cli_group_model,
+    &cli_group_tokens, &cli_group_output, NULL,
 };
 
 const struct cli_command cli_score = {

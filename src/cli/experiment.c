@@ -47,16 +47,6 @@ static const struct cli_option options[] = {
      .help = "threads where the experiment does not fix them (default: as it says)"},
     {.name = "batch", .type = CLI_U32, .offset = AT(batch), .arg = "N", .min = 1, .max = 1024,
      .help = "sequences decoded together where the experiment does not fix them"},
-    {.name = "cpu", .type = CLI_CHOICE, .offset = AT(cpu), .arg = "NAME",
-     .choices = "auto|ref|sse41|avx2|neon", .help = "kernels to use (default: the widest)"},
-    {.name = "activations", .type = CLI_CHOICE, .offset = AT(activations), .arg = "MODE",
-     .choices = "q8|f32", .help = "arithmetic: 8-bit activation blocks, or binary32 throughout "
-     "(default q8); part of every key"},
-    {.name = "context", .type = CLI_U32, .offset = AT(context), .arg = "N", .min = 1,
-     .help = "longest sequence in tokens (default: what the model was trained for)"},
-    {.name = "normalize", .type = CLI_CHOICE, .offset = AT(normalize), .arg = "FORM",
-     .choices = "nfc|none", .help = "Unicode form of text before it is tokenised (default: the "
-     "model's own)"},
     {0},
 };
 const struct cli_group experiment_options = {"Experiment", options};

@@ -62,11 +62,17 @@ static const struct cli_option engine[] = {
      .help = "tokens of the prompt at a time (default 512)"},
     {.name = "cache", .type = CLI_CHOICE, .offset = AT(cache), .arg = "HOW", .choices = "cold|forked",
      .help = "how the prefix comes to be there: computed anew, or forked from a longer one"},
+    {0},
+};
+const struct cli_group cli_group_engine = {"Engine (none of these changes a bit, nor does cpu)",
+                                           engine};
+
+static const struct cli_option model[] = {
     {.name = "cpu", .type = CLI_CHOICE, .offset = AT(cpu), .arg = "NAME",
      .choices = "auto|ref|sse41|avx2|neon", .help = "kernels to use (default: the widest)"},
     {.name = "activations", .type = CLI_CHOICE, .offset = AT(activations), .arg = "MODE",
      .choices = "q8|f32", .help = "arithmetic: 8-bit activation blocks, or binary32 throughout "
-     "(default q8); results differ between the two"},
+     "(default q8); results differ between the two, and the mode is part of every key"},
     {.name = "context", .type = CLI_U32, .offset = AT(context), .arg = "N", .min = 1,
      .help = "longest sequence in tokens (default: what the model was trained for)"},
     {.name = "normalize", .type = CLI_CHOICE, .offset = AT(normalize), .arg = "FORM",
@@ -74,8 +80,18 @@ static const struct cli_option engine[] = {
      "model's own)"},
     {0},
 };
-const struct cli_group cli_group_engine = {"Engine (threads, batch, chunk, cache and cpu change no bit)",
-                                           engine};
+const struct cli_group cli_group_model = {"Model", model};
+
+static const struct cli_option tokens[] = {
+    {.name = "top-k-logprobs", .type = CLI_U32, .offset = AT(top_k_logprobs), .arg = "N", .max = 1000,
+     .help = "alternatives shown with each token (default: 5 in JSON, none in the table)"},
+    {.name = "verbose", .letter = 'v', .type = CLI_FLAG, .offset = AT(verbose),
+     .help = "show the alternatives in the table too"},
+    {.name = "parse-special", .type = CLI_FLAG, .offset = AT(parse_special),
+     .help = "text such as <|im_end|> becomes that control token"},
+    {0},
+};
+const struct cli_group cli_group_tokens = {"Tokens", tokens};
 
 static const struct cli_option output[] = {
     {.name = "json", .type = CLI_FLAG, .offset = AT(json), .help = "print JSON"},
