@@ -20,25 +20,6 @@
 
 #include "unit/store_fixture.h"
 
-struct place { char dir[256], path[300]; struct fix f; };
-
-static int setup(void **state)
-{
-    struct place *p = calloc(1, sizeof *p);
-    fix_folder(p->dir, sizeof p->dir, p->path, sizeof p->path);
-    fix_plan(&p->f);
-    *state = p;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct place *p = *state;
-    fix_remove(p->dir);
-    free(p);
-    return 0;
-}
-
 /* Puts what is missing; 0, or 1 with err filled. */
 static int carry_on(struct place *p, size_t commit_every, struct idem_err *err)
 {
@@ -56,15 +37,6 @@ static int carry_on(struct place *p, size_t commit_every, struct idem_err *err)
     rc = rc || store_commit(s, err) != 0;
     store_close(s);
     return rc;
-}
-
-static void digest_of(struct place *p, char hex[DIGEST_HEX])
-{
-    struct idem_err err = {0};
-    struct store *s = store_open_read(p->path, &err);
-    if (!s || store_digest(s, hex, &err) != 0)
-        fail_msg("%s", err.msg);
-    store_close(s);
 }
 
 static int child_rc(pid_t pid)

@@ -168,4 +168,33 @@ static inline void fix_remove(const char *dir)
     rmdir(dir);
 }
 
+/* A test's folder, its run database, and the plan of it. */
+struct place { char dir[256], path[300]; struct fix f; };
+
+static inline int setup(void **state)
+{
+    struct place *p = calloc(1, sizeof *p);
+    fix_folder(p->dir, sizeof p->dir, p->path, sizeof p->path);
+    fix_plan(&p->f);
+    *state = p;
+    return 0;
+}
+
+static inline int teardown(void **state)
+{
+    struct place *p = *state;
+    fix_remove(p->dir);
+    free(p);
+    return 0;
+}
+
+static inline void digest_of(struct place *p, char hex[DIGEST_HEX])
+{
+    struct idem_err err = {0};
+    struct store *s = store_open_read(p->path, &err);
+    if (!s || store_digest(s, hex, &err) != 0)
+        fail_msg("%s", err.msg);
+    store_close(s);
+}
+
 #endif

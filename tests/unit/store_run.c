@@ -12,25 +12,6 @@
 
 #include "unit/store_fixture.h"
 
-struct place { char dir[256], path[300]; struct fix f; };
-
-static int setup(void **state)
-{
-    struct place *p = calloc(1, sizeof *p);
-    fix_folder(p->dir, sizeof p->dir, p->path, sizeof p->path);
-    fix_plan(&p->f);
-    *state = p;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct place *p = *state;
-    fix_remove(p->dir);
-    free(p);
-    return 0;
-}
-
 static struct store *open_run(struct place *p)
 {
     struct idem_err err = {0};
@@ -179,15 +160,6 @@ static void the_plan_returns(void **state)
     assert_int_equal(claims[0].settings[1], 1);
     assert_string_equal(claims[0].levels[1], "true");
     assert_string_equal(store_machines(s), "a machine");
-    store_close(s);
-}
-
-static void digest_of(struct place *p, char hex[DIGEST_HEX])
-{
-    struct idem_err err = {0};
-    struct store *s = store_open_read(p->path, &err);
-    if (!s || store_digest(s, hex, &err) != 0)
-        fail_msg("%s", err.msg);
     store_close(s);
 }
 
