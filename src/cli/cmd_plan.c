@@ -57,7 +57,7 @@ static int measure(const struct experiment *e, struct plan_rates *rates, struct 
     const uint32_t n_new[4] = {1, 1, 1 + NEW, 1 + NEW}, n_seq[4] = {1, 1, 1, MANY};
     for (size_t i = 0; i < 4; i++) {   /* the first one warms up */
         struct rec_output out[MANY];
-        rec_settings_default(&r.settings);
+        rec_settings_default(&r.settings, REC_SAMPLER_HF);
         r.settings.do_sample = true;   /* several greedy outputs would be one */
         r.settings.max_new_tokens = n_new[i];
         r.settings.num_return_sequences = n_seq[i];
@@ -79,7 +79,7 @@ static void print_setting(struct buf *out, const struct plan_setting *s)
 {
     struct rec_settings d;
     const struct rec_settings *v = &s->values;
-    rec_settings_default(&d);
+    rec_settings_default(&d, REC_SAMPLER_HF);
     buf_addf(out, "  %-26s %s, max_new_tokens %" PRIu32, s->id, v->do_sample ? "sampled" : "greedy",
              v->max_new_tokens);
     if (v->do_sample)

@@ -308,7 +308,7 @@ int cli_parse(const struct cli_command *c, int argc, char **argv, struct cli_arg
         .command = c, .sampler = "hf", .cpu = "auto", .activations = "q8", .cache = "cold",
         .top_k_logprobs = 5,
     };
-    rec_settings_default(&a->sampling);
+    rec_settings_default(&a->sampling, REC_SAMPLER_HF);
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
         int rc;

@@ -223,7 +223,7 @@ static int parse_base(struct plan_parse *c, struct fy_node *map, struct idem_err
     if (!n)
         return -1;
     s->id = "base";
-    rec_settings_default(&s->values);
+    rec_settings_default(&s->values, REC_SAMPLER_HF);
     if (plan_settings_parse(&c->y, n, "base", &s->values, &p->arena, err) ||
         complete_setting(c, n, s, err))
         return -1;

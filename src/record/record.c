@@ -18,6 +18,18 @@ const char *rec_stop_name(enum rec_stop s)
     return names[s];
 }
 
+const char *rec_sampler_name(enum rec_sampler s)
+{
+    static const char *const names[] = {"hf", "llama.cpp", "ollama"};
+    return names[s];
+}
+
+const char *rec_early_stopping_name(enum rec_early_stopping e)
+{
+    static const char *const names[] = {"false", "true", "never"};
+    return names[e];
+}
+
 const char *rec_cache_name(enum rec_cache c)
 {
     return c == REC_CACHE_FORKED ? "forked" : "cold";
@@ -32,11 +44,20 @@ const char *rec_purpose_name(enum rec_purpose p)
     return names[p];
 }
 
-void rec_settings_default(struct rec_settings *s)
+/* llama.cpp's common_params_sampling (common/common.h, August 2026), Ollama's DefaultOptions
+ * (api/types.go, v0.32.10 and later: repeat_penalty 1.0). Both sample unless told otherwise. */
+void rec_settings_default(struct rec_settings *s, enum rec_sampler sampler)
 {
     *s = (struct rec_settings){
-        .do_sample = false, .temperature = 1, .top_k = 50, .top_p = 1, .min_p = 0,
-        .repetition_penalty = 1, .no_repeat_ngram_size = 0, .max_new_tokens = 20,
-        .num_return_sequences = 1,
+        .sampler = sampler, .do_sample = false, .temperature = 1, .top_k = 50, .top_p = 1,
+        .min_p = 0, .typical_p = 1, .repetition_penalty = 1, .max_new_tokens = 20,
+        .num_return_sequences = 1, .num_beams = 1, .length_penalty = 1,
     };
+    if (sampler == REC_SAMPLER_HF)
+        return;
+    s->do_sample = true;
+    s->temperature = 0.8;
+    s->top_k = 40;
+    s->top_p = sampler == REC_SAMPLER_OLLAMA ? 0.9 : 0.95;
+    s->min_p = sampler == REC_SAMPLER_OLLAMA ? 0 : 0.05;
 }

@@ -7,16 +7,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Whose order and meaning of the hyperparameters, and whose defaults. */
+enum rec_sampler {
+    REC_SAMPLER_HF = 0,           /* transformers' generate() */
+    REC_SAMPLER_LLAMA_CPP,        /* llama.cpp's default chain */
+    REC_SAMPLER_OLLAMA            /* the same chain with Ollama's defaults */
+};
+
+enum rec_early_stopping { REC_EARLY_STOPPING_FALSE = 0, REC_EARLY_STOPPING_TRUE, REC_EARLY_STOPPING_NEVER };
+
 /* Decoding hyperparameters with the names and the meaning of Hugging Face's generate(). */
 struct rec_settings {
+    enum rec_sampler sampler;
     bool do_sample;               /* false: greedy; temperature 0 is greedy too */
     double temperature;           /* > 0, default 1 */
     uint32_t top_k;               /* 0: off. Default 50 as in HF, with do_sample only */
     double top_p;                 /* (0, 1], 1: off */
     double min_p;                 /* [0, 1], 0: off */
+    double typical_p;             /* (0, 1], 1: off */
+    double epsilon_cutoff;        /* [0, 1), 0: off */
+    double eta_cutoff;            /* [0, 1), 0: off */
     double repetition_penalty;    /* > 0, 1: off; over prompt and output */
+    double presence_penalty;      /* 0: off; taken off tokens that the output holds */
+    double frequency_penalty;     /* 0: off; taken off as often as the output holds the token */
     uint32_t no_repeat_ngram_size;/* 0: off; over prompt and output */
     uint32_t max_new_tokens;      /* >= 1, default 20 */
+    uint32_t min_new_tokens;      /* 0: off; no end of text before so many */
+    uint32_t num_beams;           /* >= 1; 1: no beam search */
+    double length_penalty;        /* of beam search: score / length^this, default 1 */
+    enum rec_early_stopping early_stopping;   /* of beam search */
     uint32_t num_return_sequences;/* >= 1; samples 0..n-1 differ in their noise only */
     const char *const *stop;      /* texts that end the output (cut off it); n_stop of them */
     size_t n_stop;
@@ -88,8 +107,12 @@ struct rec_trial {
 
 void rec_output_release(struct rec_output *o);      /* zeroes; NULL arrays are fine */
 const char *rec_stop_name(enum rec_stop s);         /* "eos" "stop" "length" */
+const char *rec_sampler_name(enum rec_sampler s);   /* "hf" "llama.cpp" "ollama" */
+const char *rec_early_stopping_name(enum rec_early_stopping e);   /* "false" "true" "never" */
 const char *rec_cache_name(enum rec_cache c);       /* "cold" "forked" */
 const char *rec_purpose_name(enum rec_purpose p);   /* "seeds" "repeats" "hosts" "control:identical" … */
-void rec_settings_default(struct rec_settings *s);  /* the defaults above */
+/* The defaults above for REC_SAMPLER_HF; for the other two those of engine and version that
+ * record.c names. */
+void rec_settings_default(struct rec_settings *s, enum rec_sampler sampler);
 
 #endif

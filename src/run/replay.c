@@ -192,7 +192,7 @@ static int score_pos(struct replay *r, size_t pos, const struct backend_logits *
     struct rec_token *t = &r->out->tokens[pos + 1];
     struct sample_stats stats = {.logsumexp = l->logsumexp, .entropy = l->entropy, .max = l->max,
                                  .argmax = l->argmax};
-    rec_settings_default(&raw);
+    rec_settings_default(&raw, REC_SAMPLER_HF);
     t->top = r->n_top ? r->out->tops + (pos + 1) * r->n_top : NULL;
     if (sample_step(r->sampler, &raw, l->logits, &stats, r->ids, pos + 1, &no_noise, r->n_top, t,
                     &r->pos_err))

@@ -52,7 +52,7 @@ static inline struct rf *rf_new(size_t n_prompts, size_t n_settings)
         char *name = f->names[RF_PROMPTS + i];
         snprintf(name, sizeof f->names[0], "s%zu", i);
         f->settings[i].name = name;
-        rec_settings_default(&f->settings[i].settings);
+        rec_settings_default(&f->settings[i].settings, REC_SAMPLER_HF);
         f->settings[i].settings.do_sample = true;
     }
     for (uint32_t i = 0; i < RF_HOSTS; i++)

@@ -71,7 +71,7 @@ static void test_generate(void **state)
     int32_t ids[70];
     make_ids(b, ids, 70);
     struct run_request r = {.prompt = ids, .n_prompt = 70, .seed = 42, .n_top = 4};
-    rec_settings_default(&r.settings);
+    rec_settings_default(&r.settings, REC_SAMPLER_HF);
     r.settings.do_sample = true;
     r.settings.temperature = 1.3;
     r.settings.top_k = 0;

@@ -24,7 +24,7 @@ enum { N_HOSTS = sizeof hosts / sizeof hosts[0] };
 static struct rec_settings sampled(uint32_t n)
 {
     struct rec_settings s;
-    rec_settings_default(&s);
+    rec_settings_default(&s, REC_SAMPLER_HF);
     s.do_sample = true;
     s.temperature = 0.7;
     s.top_k = 8;

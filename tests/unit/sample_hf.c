@@ -27,7 +27,7 @@ static struct json_object *get(struct json_object *o, const char *key)
 static struct rec_settings settings_of(struct json_object *o)
 {
     struct rec_settings s;
-    rec_settings_default(&s);
+    rec_settings_default(&s, REC_SAMPLER_HF);
     s.do_sample = json_object_get_boolean(get(o, "do_sample"));
     s.temperature = json_object_get_double(get(o, "temperature"));
     s.top_k = (uint32_t)json_object_get_int64(get(o, "top_k"));

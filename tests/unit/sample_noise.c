@@ -82,7 +82,7 @@ static void test_distribution(void **state)
     st.logsumexp = det_log(sum);
     for (size_t c = 0; c < sizeof t / sizeof t[0]; c++) {
         struct rec_settings set;
-        rec_settings_default(&set);
+        rec_settings_default(&set, REC_SAMPLER_HF);
         set.do_sample = true;
         set.temperature = t[c].temperature;
         set.top_p = t[c].top_p;
@@ -136,7 +136,7 @@ static void test_common_numbers(void **state)
         struct sample_key key;
         sample_key_init(&key, seed, NULL, 0, 0);
         struct rec_settings set;
-        rec_settings_default(&set);
+        rec_settings_default(&set, REC_SAMPLER_HF);
         set.do_sample = true;
         set.top_k = 100;
         assert_int_equal(sample_step(s, &set, logits, &st, NULL, 0, &key, 0, &a, &err), 0);

@@ -46,7 +46,7 @@ static void test_raw(void **state)
     const float l2 = 0.69314718f;
     const float logits[5] = {3 * l2, l2, l2, 4 * l2, 2 * l2};
     struct rec_settings set;
-    rec_settings_default(&set);
+    rec_settings_default(&set, REC_SAMPLER_HF);
     struct idem_err err = {0};
     struct sampler *s = sample_open(5, &err);
     struct sample_stats st = stats_of(logits, 5);
@@ -83,7 +83,7 @@ static void test_greedy_processed(void **state)
     (void)state;
     const float logits[4] = {1.0f, 3.0f, 3.0f, -0.0f};
     struct rec_settings set;
-    rec_settings_default(&set);
+    rec_settings_default(&set, REC_SAMPLER_HF);
     struct idem_err err = {0};
     struct sampler *s = sample_open(4, &err);
     struct sample_stats st = stats_of(logits, 4);
@@ -189,7 +189,7 @@ static void test_against_plain(void **state)
             logits[i] = (float)(round % 4 == 2 ? floor(v * 4) / 4 : v);
         }
         struct rec_settings set;
-        rec_settings_default(&set);
+        rec_settings_default(&set, REC_SAMPLER_HF);
         set.do_sample = true;
         set.temperature = (double[]){1.0, 0.7, 0.05, 3.0}[round / 4 % 4];
         set.top_k = (uint32_t[]){0, 50, 1, 2999, 700}[round % 5];
@@ -233,7 +233,7 @@ static void test_top_p_edge(void **state)
     struct sampler *s = sample_open(4, &err);
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         struct rec_settings set;
-        rec_settings_default(&set);
+        rec_settings_default(&set, REC_SAMPLER_HF);
         set.do_sample = true;
         set.top_p = t[i].top_p;
         struct rec_top top[4];
@@ -252,7 +252,7 @@ static void test_errors(void **state)
     float logits[3] = {1, 2, 3};
     const int32_t all[] = {0, 1, 2}, negative[] = {0, -1};
     struct rec_settings set;
-    rec_settings_default(&set);
+    rec_settings_default(&set, REC_SAMPLER_HF);
     struct sample_stats st = stats_of(logits, 3);
     struct sample_key key = {0};
     struct rec_token t = {0};
@@ -312,7 +312,7 @@ static void test_check(void **state)
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
         struct rec_settings s;
-        rec_settings_default(&s);
+        rec_settings_default(&s, REC_SAMPLER_HF);
         s.do_sample = true;
         const char *n = t[i].name;
         if (!strcmp(n, "temperature"))
@@ -340,7 +340,7 @@ static void test_check(void **state)
     }
     struct rec_settings s;
     struct idem_err err = {0};
-    rec_settings_default(&s);
+    rec_settings_default(&s, REC_SAMPLER_HF);
     assert_int_equal(sample_check(&s, &err), 0);
     s.num_return_sequences = 2;
     assert_int_equal(sample_check(&s, &err), -1);

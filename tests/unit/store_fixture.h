@@ -36,7 +36,7 @@ static inline void fix_plan(struct fix *f)
                                           .system = "Be brief.", .chat = true};
     f->prompts[2] = (struct store_prompt){.id = "code-1", .kind = "code", .text = "int main(void)\n{\n"};
     for (int i = 0; i < FIX_SETTINGS; i++)
-        rec_settings_default(&f->settings[i].settings);
+        rec_settings_default(&f->settings[i].settings, REC_SAMPLER_HF);
     f->settings[0].name = "base";
     f->settings[1].name = "temperature=0.7";
     f->settings[1].factor = "temperature";
