@@ -5,18 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t kv_block_bytes(size_t n_layer, size_t n_head_kv, size_t head_dim, bool f16)
+static size_t plane_bytes(const struct kern_attn_shape *shape, size_t dim)
 {
-    return n_layer * n_head_kv * 2 * head_dim * KERN_KV * (f16 ? 2u : 4u);
+    return dim * KERN_KV * (shape->f16 ? 2u : 4u);
 }
 
-void kv_init(struct kv *kv, size_t n_layer, size_t n_head_kv, size_t head_dim, bool f16,
+size_t kv_block_bytes(size_t n_layer, size_t n_head_kv, const struct kern_attn_shape *shape)
+{
+    return n_layer * n_head_kv * plane_bytes(shape, shape->k_dim + shape->v_dim);
+}
+
+void kv_init(struct kv *kv, size_t n_layer, size_t n_head_kv, const struct kern_attn_shape *shape,
              uint64_t max_bytes)
 {
     *kv = (struct kv){
-        .n_layer = n_layer, .n_head_kv = n_head_kv, .head_dim = head_dim, .f16 = f16,
-        .plane_bytes = head_dim * KERN_KV * (f16 ? 2u : 4u),
-        .block_bytes = kv_block_bytes(n_layer, n_head_kv, head_dim, f16),
+        .n_layer = n_layer, .n_head_kv = n_head_kv, .shape = *shape,
+        .k_bytes = plane_bytes(shape, shape->k_dim),
+        .head_bytes = plane_bytes(shape, shape->k_dim + shape->v_dim),
+        .block_bytes = kv_block_bytes(n_layer, n_head_kv, shape),
         .max_bytes = max_bytes,
     };
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The KV cache: blocks of 64 positions at absolute positions, shared between sequences.
  *
- * One block holds all layers: [n_layer][n_head_kv] of K [head_dim][64] (dimension-major) and V
- * [64][head_dim]; binary16 or binary32. A block is shared as long as nobody writes: appending to
+ * One block holds all layers: [n_layer][n_head_kv] of K [k_dim][64] (dimension-major) and V
+ * [64][v_dim]; binary16 or binary32. A block is shared as long as nobody writes: appending to
  * a partly filled block with more than one owner copies it first. Used by one thread at a time,
  * except that kernels of one forward pass may write different positions and heads at once. */
 #ifndef ENGINE_KV_H
@@ -22,9 +22,10 @@ struct kv_block {
 };
 
 struct kv {
-    size_t n_layer, n_head_kv, head_dim;
-    bool f16;
-    size_t plane_bytes;       /* K or V of one layer and head */
+    size_t n_layer, n_head_kv;
+    struct kern_attn_shape shape;
+    size_t k_bytes;           /* K of one layer and head; V follows it */
+    size_t head_bytes;        /* K and V of one layer and head */
     size_t block_bytes;
     uint64_t max_bytes;       /* ceiling over all blocks, free ones too */
     uint64_t n_live, n_free;  /* blocks */
@@ -37,8 +38,8 @@ struct kv_seq {               /* zero-initialised: the empty sequence */
     size_t len;               /* positions filled */
 };
 
-size_t kv_block_bytes(size_t n_layer, size_t n_head_kv, size_t head_dim, bool f16);
-void kv_init(struct kv *kv, size_t n_layer, size_t n_head_kv, size_t head_dim, bool f16,
+size_t kv_block_bytes(size_t n_layer, size_t n_head_kv, const struct kern_attn_shape *shape);
+void kv_init(struct kv *kv, size_t n_layer, size_t n_head_kv, const struct kern_attn_shape *shape,
              uint64_t max_bytes);
 void kv_release(struct kv *kv);                       /* after all its sequences */
 
@@ -51,11 +52,11 @@ int kv_fork(struct kv *kv, struct kv_seq *dst, const struct kv_seq *src, size_t 
             struct idem_err *err);
 void kv_seq_release(struct kv *kv, struct kv_seq *s); /* empty again */
 
-/* K plane of block b; the V plane follows at plane_bytes. */
+/* K plane of block b; the V plane follows at k_bytes. */
 static inline uint8_t *kv_plane(const struct kv *kv, const struct kv_seq *s, size_t b,
                                 size_t layer, size_t head)
 {
-    return s->blocks[b]->data + (layer * kv->n_head_kv + head) * 2 * kv->plane_bytes;
+    return s->blocks[b]->data + (layer * kv->n_head_kv + head) * kv->head_bytes;
 }
 
 #endif

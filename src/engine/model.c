@@ -246,7 +246,8 @@ static void fill_info(struct idem_model *m)
     i->n_head_kv = h->n_head_kv;
     i->head_dim = h->head_dim;
     i->n_ff = h->n_ff;
-    i->kv_bytes_per_block = kv_block_bytes(h->n_layer, h->n_head_kv, h->head_dim, !m->f32);
+    const struct kern_attn_shape shape = model_attn_shape(m);
+    i->kv_bytes_per_block = kv_block_bytes(h->n_layer, h->n_head_kv, &shape);
 }
 
 static int choose_context(struct idem_model *m, const struct idem_model_options *o,
@@ -395,6 +396,12 @@ void idem_model_close(struct idem_model *m)
 const struct idem_model_info *idem_model_info(const struct idem_model *m)
 {
     return &m->info;
+}
+
+struct kern_attn_shape model_attn_shape(const struct idem_model *m)
+{
+    return (struct kern_attn_shape){
+        .k_dim = m->hp.head_dim, .v_dim = m->hp.head_dim, .f16 = !m->f32 };
 }
 
 size_t model_max_cols(const struct idem_model *m)

@@ -104,6 +104,9 @@ struct idem_model {
 int model_rope(struct weights *w, struct idem_model *m, struct idem_err *err);
 int model_rope_local(struct weights *w, struct idem_model *m, struct idem_err *err);
 
+/* Of the KV cache and of attention. */
+struct kern_attn_shape model_attn_shape(const struct idem_model *m);
+
 /* Widest input of any matrix product, in columns. */
 size_t model_max_cols(const struct idem_model *m);
 

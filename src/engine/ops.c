@@ -58,7 +58,7 @@ size_t ops_scratch_bytes(const struct idem_model *m)
 {
     size_t matmul = kern_scratch_bytes(model_max_cols(m));
     size_t attn = round64(OPS_TILE_QUERIES * sizeof(struct kern_attn)) +
-                  kern_attn_scratch_bytes(m->hp.head_dim);
+                  kern_attn_scratch_bytes(m->hp.head_dim, m->hp.head_dim);
     return round64(matmul > attn ? matmul : attn);
 }
 
@@ -327,7 +327,7 @@ static void rope_store_row(void *arg, size_t row)
     p->k->scale(q, q, hp->attn_scale, n_q);
     for (size_t h = 0; h < hp->n_head_kv; h++) {
         uint8_t *k = kv_plane(p->kv, p->seq[row], p->pos[row] / KERN_KV, j->il, h);
-        p->k->kv_store(k, k + p->kv->plane_bytes, p->kv->f16, key + h * hd, val + h * hd, hd,
+        p->k->kv_store(k, k + p->kv->k_bytes, &p->kv->shape, key + h * hd, val + h * hd,
                        p->pos[row] % KERN_KV);
     }
 }
@@ -374,7 +374,7 @@ static void attn_item(void *arg, size_t item, unsigned thread)
         for (size_t i = 0; i < n; i++)
             set_range(&a[i], first + i / (h1 - h0), b * KERN_KV, window);
         const uint8_t *k = kv_plane(p->kv, tile->span->seq, b, j->il, kvh);
-        p->k->attn_block(a, n, k, k + p->kv->plane_bytes, p->kv->f16, hd, scratch);
+        p->k->attn_block(a, n, k, k + p->kv->k_bytes, &p->kv->shape, scratch);
     }
     p->k->attn_finish(a, n, hd);
 }

@@ -146,7 +146,8 @@ struct idem_session *idem_session_open(const struct idem_model *m,
     }
     s->m = m;
     s->n_chunk = o->n_chunk ? o->n_chunk : DEFAULT_CHUNK;
-    kv_init(&s->kv, m->hp.n_layer, m->hp.n_head_kv, m->hp.head_dim, !m->f32,
+    const struct kern_attn_shape shape = model_attn_shape(m);
+    kv_init(&s->kv, m->hp.n_layer, m->hp.n_head_kv, &shape,
             o->max_kv_bytes ? o->max_kv_bytes : half_of_memory());
     s->pool = pool_open(o->n_threads, err);
     if (!s->pool)

@@ -468,6 +468,36 @@ static void rmsnorm(float *y, const float *x, const float *w, size_t n, float ep
         y[i] = (x[i] * r) * w[i];
 }
 
+static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)
+{
+    __m256 s = _mm256_setzero_ps(), q = _mm256_setzero_ps();
+    __m256i tail = lane_mask(0, (int)(n % 8));
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        s = _mm256_add_ps(s, _mm256_loadu_ps(x + i));
+    if (i < n)
+        s = _mm256_add_ps(s, _mm256_maskload_ps(x + i, tail));
+    float mean = fold8(s) / (float)n;
+    __m256 mean8 = _mm256_set1_ps(mean);
+    for (i = 0; i + 8 <= n; i += 8) {
+        __m256 d = _mm256_sub_ps(_mm256_loadu_ps(x + i), mean8);
+        q = _mm256_fmadd_ps(d, d, q);
+    }
+    if (i < n) {
+        __m256 d = _mm256_sub_ps(_mm256_maskload_ps(x + i, tail), mean8);
+        d = _mm256_and_ps(d, _mm256_castsi256_ps(tail));
+        q = _mm256_fmadd_ps(d, d, q);
+    }
+    float r = 1.0f / sqrtf(fold8(q) / (float)n + eps);
+    __m256 r8 = _mm256_set1_ps(r);
+    for (i = 0; i + 8 <= n; i += 8) {
+        __m256 d = _mm256_mul_ps(_mm256_sub_ps(_mm256_loadu_ps(x + i), mean8), r8);
+        _mm256_storeu_ps(y + i, _mm256_fmadd_ps(d, _mm256_loadu_ps(w + i), _mm256_loadu_ps(b + i)));
+    }
+    for (; i < n; i++)
+        y[i] = fmaf((x[i] - mean) * r, w[i], b[i]);
+}
+
 INLINE __m256 silu8(__m256 x)
 {
     __m256 e = exp8(_mm256_xor_ps(x, _mm256_set1_ps(-0.0f)));
@@ -500,6 +530,28 @@ static void gelu_mul(float *y, const float *gate, const float *up, size_t n)
                                               _mm256_loadu_ps(up + i)));
     for (; i < n; i++)
         y[i] = ref_gelu(gate[i]) * up[i];
+}
+
+static void gelu(float *y, const float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(y + i, gelu8(_mm256_loadu_ps(x + i)));
+    for (; i < n; i++)
+        y[i] = ref_gelu(x[i]);
+}
+
+static void softcap(float *y, const float *x, float c, size_t n)
+{
+    __m256 c8 = _mm256_set1_ps(c), one = _mm256_set1_ps(1.0f), two = _mm256_set1_ps(2.0f);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 e = exp8(_mm256_mul_ps(two, _mm256_div_ps(_mm256_loadu_ps(x + i), c8)));
+        __m256 t = _mm256_sub_ps(one, _mm256_div_ps(two, _mm256_add_ps(e, one)));
+        _mm256_storeu_ps(y + i, _mm256_mul_ps(c8, t));
+    }
+    for (; i < n; i++)
+        y[i] = ref_softcap(x[i], c);
 }
 
 static void add(float *y, const float *x, size_t n)
@@ -606,22 +658,23 @@ static void logstats(const float *x, size_t n, struct kern_logstats *out)
 
 /* ---- attention -------------------------------------------------------------------------------- */
 
-static void kv_store(void *k, void *v, bool f16, const float *key, const float *value,
-                     size_t head_dim, size_t j)
+static void kv_store(void *k, void *v, const struct kern_attn_shape *sh, const float *key,
+                     const float *value, size_t j)
 {
-    if (!f16 || head_dim % 8 != 0) {
-        kern_ops_ref()->kv_store(k, v, f16, key, value, head_dim, j);
+    if (!sh->f16 || sh->k_dim % 8 != 0 || sh->v_dim % 8 != 0) {
+        kern_ops_ref()->kv_store(k, v, sh, key, value, j);
         return;
     }
     uint16_t *kh = k, *vh = v, lane[8];
-    for (size_t d = 0; d < head_dim; d += 8) {
+    for (size_t d = 0; d < sh->k_dim; d += 8) {
         __m128i x = _mm256_cvtps_ph(_mm256_loadu_ps(key + d), _MM_FROUND_TO_NEAREST_INT);
         _mm_storeu_si128((__m128i *)lane, x);
         for (size_t i = 0; i < 8; i++)
             kh[(d + i) * KERN_KV + j] = lane[i];
-        x = _mm256_cvtps_ph(_mm256_loadu_ps(value + d), _MM_FROUND_TO_NEAREST_INT);
-        _mm_storeu_si128((__m128i *)(vh + j * head_dim + d), x);
     }
+    for (size_t d = 0; d < sh->v_dim; d += 8)
+        _mm_storeu_si128((__m128i *)(vh + j * sh->v_dim + d),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(value + d), _MM_FROUND_TO_NEAREST_INT));
 }
 
 INLINE __m256 load_kv(const void *p, bool f16, size_t i)
@@ -631,13 +684,13 @@ INLINE __m256 load_kv(const void *p, bool f16, size_t i)
 
 /* s[t][64] for T queries: lane = position, chunks of 16 positions that some query needs. */
 INLINE void scores(int T, float *s, const struct kern_attn *a, const void *k, bool f16,
-                   size_t head_dim, size_t j0, size_t j1)
+                   size_t k_dim, size_t j0, size_t j1)
 {
     for (size_t j = j0 / 16 * 16; j < j1; j += 16) {
         __m256 acc[4][2];
         for (int t = 0; t < T; t++)
             acc[t][0] = acc[t][1] = _mm256_setzero_ps();
-        for (size_t d = 0; d < head_dim; d++) {
+        for (size_t d = 0; d < k_dim; d++) {
             __m256 k0 = load_kv(k, f16, d * KERN_KV + j), k1 = load_kv(k, f16, d * KERN_KV + j + 8);
             for (int t = 0; t < T; t++) {
                 __m256 q = _mm256_set1_ps(a[t].q[d]);
@@ -676,15 +729,15 @@ INLINE void softmax_block(float *s, uint32_t j0, uint32_t j1, float *max, float 
 
 /* The block's outputs of T queries, folded into what they have: lane = dimension. */
 INLINE void outputs(int T, const float *s, struct kern_attn *a, const float old[4],
-                    const float new[4], const void *v, bool f16, size_t head_dim, size_t j0,
+                    const float new[4], const void *v, bool f16, size_t v_dim, size_t j0,
                     size_t j1, const bool first[4])
 {
-    for (size_t d = 0; d < head_dim; d += 16) {
+    for (size_t d = 0; d < v_dim; d += 16) {
         __m256 acc[4][2];
         for (int t = 0; t < T; t++)
             acc[t][0] = acc[t][1] = _mm256_setzero_ps();
         for (size_t j = j0; j < j1; j++) {
-            __m256 v0 = load_kv(v, f16, j * head_dim + d), v1 = load_kv(v, f16, j * head_dim + d + 8);
+            __m256 v0 = load_kv(v, f16, j * v_dim + d), v1 = load_kv(v, f16, j * v_dim + d + 8);
             for (int t = 0; t < T; t++) {
                 __m256 p = _mm256_set1_ps(s[t * KERN_KV + (int)j]);
                 acc[t][0] = _mm256_fmadd_ps(p, v0, acc[t][0]);
@@ -704,8 +757,8 @@ INLINE void outputs(int T, const float *s, struct kern_attn *a, const float old[
     }
 }
 
-INLINE void attn_tile(int T, struct kern_attn *a, const void *k, const void *v, bool f16,
-                      size_t head_dim)
+INLINE void attn_tile(int T, struct kern_attn *a, const void *k, const void *v,
+                      const struct kern_attn_shape *sh, bool f16)
 {
     float s[4 * KERN_KV], old[4], new[4];
     bool first[4];
@@ -714,7 +767,10 @@ INLINE void attn_tile(int T, struct kern_attn *a, const void *k, const void *v, 
         j0 = a[t].j0 < j0 ? a[t].j0 : j0;
         j1 = a[t].j1 > j1 ? a[t].j1 : j1;
     }
-    scores(T, s, a, k, f16, head_dim, j0, j1);
+    scores(T, s, a, k, f16, sh->k_dim, j0, j1);
+    for (int t = 0; sh->softcap != 0 && t < T; t++)
+        softcap(s + t * KERN_KV + a[t].j0, s + t * KERN_KV + a[t].j0, sh->softcap,
+                a[t].j1 - a[t].j0);
     for (int t = 0; t < T; t++) {
         float max, sum;
         softmax_block(s + t * KERN_KV, a[t].j0, a[t].j1, &max, &sum);
@@ -725,22 +781,23 @@ INLINE void attn_tile(int T, struct kern_attn *a, const void *k, const void *v, 
         a[t].l = first[t] ? sum : fmaf(a[t].l, old[t], sum * new[t]);
         a[t].m = m;
     }
-    outputs(T, s, a, old, new, v, f16, head_dim, j0, j1, first);
+    outputs(T, s, a, old, new, v, f16, sh->v_dim, j0, j1, first);
 }
 
-static void attn_block(struct kern_attn *a, size_t n, const void *k, const void *v, bool f16,
-                       size_t head_dim, void *scratch)
+static void attn_block(struct kern_attn *a, size_t n, const void *k, const void *v,
+                       const struct kern_attn_shape *sh, void *scratch)
 {
-    if (head_dim % 16 != 0) {
-        kern_ops_ref()->attn_block(a, n, k, v, f16, head_dim, scratch);
+    bool f16 = sh->f16;
+    if (sh->v_dim % 16 != 0) {
+        kern_ops_ref()->attn_block(a, n, k, v, sh, scratch);
         return;
     }
     if (f16 && n > 8) {                    /* many queries: convert the block once */
-        float *k32 = scratch, *v32 = k32 + head_dim * KERN_KV;
-        for (size_t i = 0; i < head_dim * KERN_KV; i += 8) {
+        float *k32 = scratch, *v32 = k32 + sh->k_dim * KERN_KV;
+        for (size_t i = 0; i < sh->k_dim * KERN_KV; i += 8)
             _mm256_storeu_ps(k32 + i, load_f16((const uint16_t *)k + i));
+        for (size_t i = 0; i < sh->v_dim * KERN_KV; i += 8)
             _mm256_storeu_ps(v32 + i, load_f16((const uint16_t *)v + i));
-        }
         k = k32;
         v = v32;
         f16 = false;
@@ -750,28 +807,28 @@ static void attn_block(struct kern_attn *a, size_t n, const void *k, const void 
         while (run < 4 && i + run < n && a[i + run].j0 < a[i + run].j1)
             run++;
         if (run == 4 && f16)
-            attn_tile(4, a + i, k, v, true, head_dim);
+            attn_tile(4, a + i, k, v, sh, true);
         else if (run == 4)
-            attn_tile(4, a + i, k, v, false, head_dim);
+            attn_tile(4, a + i, k, v, sh, false);
         else if (run > 0) {
             run = 1;
             if (f16)
-                attn_tile(1, a + i, k, v, true, head_dim);
+                attn_tile(1, a + i, k, v, sh, true);
             else
-                attn_tile(1, a + i, k, v, false, head_dim);
+                attn_tile(1, a + i, k, v, sh, false);
         }
         i += run ? run : 1;
     }
 }
 
-static void attn_finish(struct kern_attn *a, size_t n, size_t head_dim)
+static void attn_finish(struct kern_attn *a, size_t n, size_t v_dim)
 {
     for (size_t i = 0; i < n; i++) {
         size_t d = 0;
-        for (; d + 8 <= head_dim; d += 8)
+        for (; d + 8 <= v_dim; d += 8)
             _mm256_storeu_ps(a[i].o + d, _mm256_div_ps(_mm256_loadu_ps(a[i].o + d),
                                                        _mm256_set1_ps(a[i].l)));
-        for (; d < head_dim; d++)
+        for (; d < v_dim; d++)
             a[i].o[d] = a[i].o[d] / a[i].l;
     }
 }
@@ -780,7 +837,8 @@ const struct kern_ops *kern_ops_avx2(void)
 {
     static const struct kern_ops ops = {
         .name = "avx2", .quantize = quantize, .matmul_q8 = matmul_q8, .matmul_f32 = matmul_f32,
-        .rmsnorm = rmsnorm, .silu_mul = silu_mul, .gelu_mul = gelu_mul, .add = add,
+        .rmsnorm = rmsnorm, .layernorm = layernorm, .silu_mul = silu_mul, .gelu_mul = gelu_mul,
+        .gelu = gelu, .softcap = softcap, .add = add,
         .scale = scale, .rope = rope, .kv_store = kv_store, .attn_block = attn_block,
         .attn_finish = attn_finish, .all_finite = all_finite, .logstats = logstats,
     };

@@ -276,9 +276,26 @@ static void check_vector(struct check *c, const char *what, vector_fn fn)
     }
 }
 
+static void run_layernorm(const struct kern_ops *o, float *y, const float *x, const float *z, size_t n)
+{
+    o->layernorm(y, x, z, x, n, 1e-5f);
+}
+static void run_gelu1(const struct kern_ops *o, float *y, const float *x, const float *z, size_t n)
+{
+    (void)z;
+    o->gelu(y, x, n);
+}
+static void run_softcap(const struct kern_ops *o, float *y, const float *x, const float *z, size_t n)
+{
+    o->softcap(y, x, 1.0f + fabsf(z[0]), n);
+}
+
 static void check_rmsnorm(struct check *c) { check_vector(c, "rmsnorm", run_rmsnorm); }
 static void check_silu(struct check *c) { check_vector(c, "silu_mul", run_silu); }
 static void check_gelu(struct check *c) { check_vector(c, "gelu_mul", run_gelu); }
+static void check_layernorm(struct check *c) { check_vector(c, "layernorm", run_layernorm); }
+static void check_gelu1(struct check *c) { check_vector(c, "gelu", run_gelu1); }
+static void check_softcap(struct check *c) { check_vector(c, "softcap", run_softcap); }
 static void check_add(struct check *c) { check_vector(c, "add", run_add); }
 static void check_scale(struct check *c) { check_vector(c, "scale", run_scale); }
 
@@ -345,38 +362,40 @@ static void check_logstats(struct check *c)
 
 /* ---- attention ----------------------------------------------------------------------------------- */
 
-static void check_attention_case(struct check *c, size_t hd, size_t n, bool f16)
+static void check_attention_case(struct check *c, const struct kern_attn_shape *sh, size_t n)
 {
     enum { BLOCKS = 3 };
-    size_t size = hd * KERN_KV * (f16 ? 2 : 4);
-    uint8_t *ka = calloc(2 * BLOCKS, size), *kb = calloc(2 * BLOCKS, size);
-    float *q = floats(c, n * hd, 0), *a = output(n * hd), *b = output(n * hd);
+    size_t kd = sh->k_dim, vd = sh->v_dim, elem = sh->f16 ? 2 : 4;
+    size_t k_bytes = kd * KERN_KV * elem, size = k_bytes + vd * KERN_KV * elem;
+    uint8_t *ka = calloc(BLOCKS, size), *kb = calloc(BLOCKS, size);
+    float *q = floats(c, n * kd, 0), *a = output(n * vd), *b = output(n * vd);
     struct kern_attn *sa = calloc(n, sizeof *sa), *sb = calloc(n, sizeof *sb);
-    void *scratch = aligned_alloc(64, kern_attn_scratch_bytes(hd));
+    void *scratch = aligned_alloc(64, kern_attn_scratch_bytes(kd, vd));
     char what[96];
-    snprintf(what, sizeof what, "attention, head %zu, %zu queries, %s", hd, n, f16 ? "f16" : "f32");
+    snprintf(what, sizeof what, "attention, keys of %zu, values of %zu, %zu queries, %s, cap %g", kd,
+             vd, n, sh->f16 ? "f16" : "f32", (double)sh->softcap);
 
     if (!ka || !kb || !q || !a || !b || !sa || !sb || !scratch) {
         out_of_memory(c);
         goto done;
     }
     for (size_t blk = 0; blk < BLOCKS; blk++) {
-        uint8_t *k = ka + 2 * blk * size, *k2 = kb + 2 * blk * size;
+        uint8_t *k = ka + blk * size, *k2 = kb + blk * size;
         for (size_t j = 0; j < KERN_KV; j++) {
-            float *kv = floats(c, 2 * hd, j % 9 ? 0 : (int)below(c, N_KINDS));
+            float *kv = floats(c, kd + vd, j % 9 ? 0 : (int)below(c, N_KINDS));
             if (!kv) {
                 out_of_memory(c);
                 goto done;
             }
-            c->ref->kv_store(k, k + size, f16, kv, kv + hd, hd, j);
-            c->var->kv_store(k2, k2 + size, f16, kv, kv + hd, hd, j);
+            c->ref->kv_store(k, k + k_bytes, sh, kv, kv + kd, j);
+            c->var->kv_store(k2, k2 + k_bytes, sh, kv, kv + kd, j);
             free(kv);
         }
     }
-    compare(c, "kv_store", ka, kb, 2 * BLOCKS * size / 4);
+    compare(c, "kv_store", ka, kb, BLOCKS * size / 4);
     for (size_t i = 0; i < n; i++) {
-        sa[i] = (struct kern_attn){.q = q + i * hd, .o = a + i * hd};
-        sb[i] = (struct kern_attn){.q = q + i * hd, .o = b + i * hd};
+        sa[i] = (struct kern_attn){.q = q + i * kd, .o = a + i * vd};
+        sb[i] = (struct kern_attn){.q = q + i * kd, .o = b + i * vd};
     }
     for (size_t blk = 0; blk < BLOCKS; blk++) {
         for (size_t i = 0; i < n; i++) {
@@ -385,12 +404,12 @@ static void check_attention_case(struct check *c, size_t hd, size_t n, bool f16)
             sa[i].j0 = sb[i].j0 = j0;
             sa[i].j1 = sb[i].j1 = j1;
         }
-        c->ref->attn_block(sa, n, ka + 2 * blk * size, ka + (2 * blk + 1) * size, f16, hd, scratch);
-        c->var->attn_block(sb, n, kb + 2 * blk * size, kb + (2 * blk + 1) * size, f16, hd, scratch);
+        c->ref->attn_block(sa, n, ka + blk * size, ka + blk * size + k_bytes, sh, scratch);
+        c->var->attn_block(sb, n, kb + blk * size, kb + blk * size + k_bytes, sh, scratch);
     }
-    c->ref->attn_finish(sa, n, hd);
-    c->var->attn_finish(sb, n, hd);
-    compare_guarded(c, what, a, b, n * hd);
+    c->ref->attn_finish(sa, n, vd);
+    c->var->attn_finish(sb, n, vd);
+    compare_guarded(c, what, a, b, n * vd);
 done:
     free(ka);
     free(kb);
@@ -404,11 +423,13 @@ done:
 
 static void check_attention(struct check *c)
 {
-    static const size_t dims[] = {8, 16, 20, 64, 80, 128, 256};
+    static const size_t dims[][2] = {{8, 8}, {16, 16}, {20, 20}, {64, 64}, {80, 80}, {96, 64},
+                                     {20, 48}, {128, 128}, {256, 256}};
     for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
         for (size_t n = 1; n <= 11; n++)
             for (int f16 = 0; f16 < 2; f16++)
-                check_attention_case(c, dims[i], n, f16);
+                check_attention_case(c, &(struct kern_attn_shape){
+                    dims[i][0], dims[i][1], (i + n) % 3 ? 0.0f : 2.5f, f16}, n);
 }
 
 int kern_check(uint64_t seed, const struct kern_ops *variant, kern_check_fn report, void *ctx)
@@ -416,7 +437,8 @@ int kern_check(uint64_t seed, const struct kern_ops *variant, kern_check_fn repo
     static const struct { const char *name; void (*run)(struct check *c); } checks[] = {
         {"quantize", check_quantize}, {"matmul_q8", check_matmul_q8},
         {"matmul_f32", check_matmul_f32}, {"rmsnorm", check_rmsnorm}, {"silu_mul", check_silu},
-        {"gelu_mul", check_gelu}, {"add", check_add}, {"scale", check_scale}, {"rope", check_rope},
+        {"layernorm", check_layernorm}, {"gelu_mul", check_gelu}, {"gelu", check_gelu1},
+        {"softcap", check_softcap}, {"add", check_add}, {"scale", check_scale}, {"rope", check_rope},
         {"all_finite", check_finite}, {"logstats", check_logstats}, {"attention", check_attention},
     };
     int bad = 0;

@@ -66,12 +66,19 @@ struct kern_logstats {
     double wsum;          /* sum of exp(x - max) * (x - max) */
 };
 
-/* One attention query's running state: softmax maximum, sum, and output o[head_dim]. */
+/* One attention query's running state: softmax maximum, sum, and output o[v_dim]. */
 struct kern_attn {
-    const float *q;       /* [head_dim], scaled by the attention scale already */
-    float *o;             /* [head_dim] */
+    const float *q;       /* [k_dim], scaled by the attention scale already */
+    float *o;             /* [v_dim] */
     float m, l;           /* l == 0: nothing folded yet */
     uint32_t j0, j1;      /* valid positions of this block: j0 <= j < j1 <= 64; empty: skipped */
+};
+
+/* The planes of a KV block: K[k_dim][64] (dimension-major), V[64][v_dim]. */
+struct kern_attn_shape {
+    size_t k_dim, v_dim;
+    float softcap;        /* scores are softcap * tanh(score / softcap); 0: as they are */
+    bool f16;             /* elements are binary16 (rne), else binary32 */
 };
 
 struct kern_ops {
@@ -93,10 +100,18 @@ struct kern_ops {
      * folded ((0+4)+(2+6)) + ((1+5)+(3+7)). y may be x. */
     void (*rmsnorm)(float *y, const float *x, const float *w, size_t n, float eps);
 
+    /* mean = S / n, r = 1 / sqrt(Q / n + eps), y[i] = fma((x[i] - mean) * r, w[i], b[i]); S: sum of
+     * x, Q: of (x - mean)^2 by fma, both in 8 lanes folded as above. y may be x. */
+    void (*layernorm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
+
     /* y[i] = silu(gate[i]) * up[i], silu(x) = x / (1 + exp(-x)).  y may be gate. */
     void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
     /* y[i] = gelu_tanh(gate[i]) * up[i]. y may be gate. */
     void (*gelu_mul)(float *y, const float *gate, const float *up, size_t n);
+    /* y[i] = gelu_tanh(x[i]). y may be x. */
+    void (*gelu)(float *y, const float *x, size_t n);
+    /* y[i] = c * tanh(x[i] / c), tanh(x) = 1 - 2 / (exp(2 x) + 1). y may be x. c > 0. */
+    void (*softcap)(float *y, const float *x, float c, size_t n);
     /* y[i] = y[i] + x[i] */
     void (*add)(float *y, const float *x, size_t n);
     /* y[i] = x[i] * c */
@@ -108,17 +123,16 @@ struct kern_ops {
     void (*rope)(float *x, size_t n_heads, size_t head_dim, size_t n_rot, const float *cos,
                  const float *sin, bool neox);
 
-    /* Stores one position into a KV block. K is kept dimension-major: k[d * 64 + j], V
-     * position-major: v[j * head_dim + d]. f16: elements are binary16 (rne), else binary32. */
-    void (*kv_store)(void *k, void *v, bool f16, const float *key, const float *value,
-                     size_t head_dim, size_t j);
-    /* Folds one KV block of one kv head into n queries. s_j: fma over d ascending; the block's
-     * max, exp, 8-lane sum, o: fma over j ascending from 0; then the fold of docs/numerics.md.
-     * scratch: kern_attn_scratch_bytes(head_dim) bytes, 64-byte aligned. */
-    void (*attn_block)(struct kern_attn *a, size_t n, const void *k, const void *v, bool f16,
-                       size_t head_dim, void *scratch);
+    /* Stores one position into a KV block: k[d * 64 + j] = key[d], v[j * v_dim + d] = value[d]. */
+    void (*kv_store)(void *k, void *v, const struct kern_attn_shape *sh, const float *key,
+                     const float *value, size_t j);
+    /* Folds one KV block of one kv head into n queries. s_j: fma over d ascending, then the soft
+     * cap if there is one; the block's max, exp, 8-lane sum, o: fma over j ascending from 0; then
+     * the fold of docs/numerics.md. scratch: kern_attn_scratch_bytes() bytes, 64-byte aligned. */
+    void (*attn_block)(struct kern_attn *a, size_t n, const void *k, const void *v,
+                       const struct kern_attn_shape *sh, void *scratch);
     /* o[d] = o[d] / l */
-    void (*attn_finish)(struct kern_attn *a, size_t n, size_t head_dim);
+    void (*attn_finish)(struct kern_attn *a, size_t n, size_t v_dim);
 
     /* True if all are finite. */
     bool (*all_finite)(const float *x, size_t n);
@@ -126,7 +140,7 @@ struct kern_ops {
 };
 
 size_t kern_scratch_bytes(size_t n_cols);
-size_t kern_attn_scratch_bytes(size_t head_dim);
+size_t kern_attn_scratch_bytes(size_t k_dim, size_t v_dim);
 
 /* NULL where this build or this CPU does not have it. */
 const struct kern_ops *kern_ops_ref(void);

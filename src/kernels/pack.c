@@ -216,7 +216,7 @@ size_t kern_scratch_bytes(size_t n_cols)
     return n_cols * KERN_ROWS * sizeof(float);          /* one group as binary32 */
 }
 
-size_t kern_attn_scratch_bytes(size_t head_dim)
+size_t kern_attn_scratch_bytes(size_t k_dim, size_t v_dim)
 {
-    return 2 * head_dim * KERN_KV * sizeof(float);      /* K and V of one block as binary32 */
+    return (k_dim + v_dim) * KERN_KV * sizeof(float);      /* K and V of one block as binary32 */
 }

@@ -203,6 +203,21 @@ static void rmsnorm(float *y, const float *x, const float *w, size_t n, float ep
         y[i] = (x[i] * r) * w[i];
 }
 
+static void layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)
+{
+    float s[8] = {0}, q[8] = {0};
+    for (size_t i = 0; i < n; i++)
+        s[i % 8] = s[i % 8] + x[i];
+    float mean = ref_fold8(s) / (float)n;
+    for (size_t i = 0; i < n; i++) {
+        float d = x[i] - mean;
+        q[i % 8] = fmaf(d, d, q[i % 8]);
+    }
+    float r = 1.0f / sqrtf(ref_fold8(q) / (float)n + eps);
+    for (size_t i = 0; i < n; i++)
+        y[i] = fmaf((x[i] - mean) * r, w[i], b[i]);
+}
+
 static void silu_mul(float *y, const float *gate, const float *up, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -213,6 +228,18 @@ static void gelu_mul(float *y, const float *gate, const float *up, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         y[i] = ref_gelu(gate[i]) * up[i];
+}
+
+static void gelu(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = ref_gelu(x[i]);
+}
+
+static void softcap(float *y, const float *x, float c, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = ref_softcap(x[i], c);
 }
 
 static void add(float *y, const float *x, size_t n)
@@ -280,27 +307,28 @@ static void cache_put(void *p, bool f16, size_t i, float v)
         ((float *)p)[i] = v;
 }
 
-static void kv_store(void *k, void *v, bool f16, const float *key, const float *value,
-                     size_t head_dim, size_t j)
+static void kv_store(void *k, void *v, const struct kern_attn_shape *sh, const float *key,
+                     const float *value, size_t j)
 {
-    for (size_t d = 0; d < head_dim; d++) {
-        cache_put(k, f16, d * KERN_KV + j, key[d]);
-        cache_put(v, f16, j * head_dim + d, value[d]);
-    }
+    for (size_t d = 0; d < sh->k_dim; d++)
+        cache_put(k, sh->f16, d * KERN_KV + j, key[d]);
+    for (size_t d = 0; d < sh->v_dim; d++)
+        cache_put(v, sh->f16, j * sh->v_dim + d, value[d]);
 }
 
 /* One block for one query: softmax over its valid positions, and its part of the output. */
-static void attn_one(struct kern_attn *a, const void *k, const void *v, bool f16, size_t head_dim)
+static void attn_one(struct kern_attn *a, const void *k, const void *v,
+                     const struct kern_attn_shape *sh)
 {
     float s[KERN_KV], max = -INFINITY, lanes[8] = {0};
 
     for (uint32_t j = a->j0; j < a->j1; j++) {
         float acc = 0;
-        for (size_t d = 0; d < head_dim; d++)
-            acc = fmaf(a->q[d], cache_at(k, f16, d * KERN_KV + j), acc);
-        s[j] = acc;
-        if (acc > max)
-            max = acc;
+        for (size_t d = 0; d < sh->k_dim; d++)
+            acc = fmaf(a->q[d], cache_at(k, sh->f16, d * KERN_KV + j), acc);
+        s[j] = sh->softcap != 0 ? ref_softcap(acc, sh->softcap) : acc;
+        if (s[j] > max)
+            max = s[j];
     }
     for (uint32_t j = a->j0; j < a->j1; j++) {
         s[j] = ref_exp(s[j] - max);
@@ -313,28 +341,28 @@ static void attn_one(struct kern_attn *a, const void *k, const void *v, bool f16
     float old = first ? 0 : ref_exp(a->m - m), new = first ? 1 : ref_exp(max - m);
     a->l = first ? l : fmaf(a->l, old, l * new);
     a->m = m;
-    for (size_t d = 0; d < head_dim; d++) {
+    for (size_t d = 0; d < sh->v_dim; d++) {
         float o = 0;
         for (uint32_t j = a->j0; j < a->j1; j++)
-            o = fmaf(s[j], cache_at(v, f16, j * head_dim + d), o);
+            o = fmaf(s[j], cache_at(v, sh->f16, j * sh->v_dim + d), o);
         o = o + 0.0f;                      /* -0 becomes +0, so that terms p = 0 may be added */
         a->o[d] = first ? o : fmaf(a->o[d], old, o * new);
     }
 }
 
-static void attn_block(struct kern_attn *a, size_t n, const void *k, const void *v, bool f16,
-                       size_t head_dim, void *scratch)
+static void attn_block(struct kern_attn *a, size_t n, const void *k, const void *v,
+                       const struct kern_attn_shape *sh, void *scratch)
 {
     (void)scratch;
     for (size_t i = 0; i < n; i++)
         if (a[i].j0 < a[i].j1)
-            attn_one(&a[i], k, v, f16, head_dim);
+            attn_one(&a[i], k, v, sh);
 }
 
-static void attn_finish(struct kern_attn *a, size_t n, size_t head_dim)
+static void attn_finish(struct kern_attn *a, size_t n, size_t v_dim)
 {
     for (size_t i = 0; i < n; i++)
-        for (size_t d = 0; d < head_dim; d++)
+        for (size_t d = 0; d < v_dim; d++)
             a[i].o[d] = a[i].o[d] / a[i].l;
 }
 
@@ -342,7 +370,8 @@ const struct kern_ops *kern_ops_ref(void)
 {
     static const struct kern_ops ops = {
         .name = "ref", .quantize = quantize, .matmul_q8 = matmul_q8, .matmul_f32 = matmul_f32,
-        .rmsnorm = rmsnorm, .silu_mul = silu_mul, .gelu_mul = gelu_mul, .add = add,
+        .rmsnorm = rmsnorm, .layernorm = layernorm, .silu_mul = silu_mul, .gelu_mul = gelu_mul,
+        .gelu = gelu, .softcap = softcap, .add = add,
         .scale = scale, .rope = rope, .kv_store = kv_store, .attn_block = attn_block,
         .attn_finish = attn_finish, .all_finite = all_finite, .logstats = logstats,
     };

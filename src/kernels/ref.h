@@ -59,6 +59,12 @@ static inline float ref_gelu(float x)
     return x / (1.0f + ref_exp(-u2));
 }
 
+/* tanh as 1 - 2 / (exp(2x) + 1), and what soft caps do with it. */
+static inline float ref_softcap(float x, float c)
+{
+    return c * (1.0f - 2.0f / (ref_exp(2.0f * (x / c)) + 1.0f));
+}
+
 /* The fold of eight lanes, everywhere the same. */
 static inline float ref_fold8(const float s[8])
 {

@@ -20,15 +20,14 @@ static void fill(struct kv *kv, struct kv_seq *s, size_t n, float value)
         for (size_t d = 0; d < HEAD_DIM; d++)
             key[d] = val[d] = value + (float)s->len;
         uint8_t *k = kv_plane(kv, s, s->len / KERN_KV, 1, 0);
-        kern_ops_ref()->kv_store(k, k + kv->plane_bytes, kv->f16, key, val, HEAD_DIM,
-                                 s->len % KERN_KV);
+        kern_ops_ref()->kv_store(k, k + kv->k_bytes, &kv->shape, key, val, s->len % KERN_KV);
     }
 }
 
 static float at(const struct kv *kv, const struct kv_seq *s, size_t pos)
 {
     const float *k = (const float *)(const void *)kv_plane(kv, s, pos / KERN_KV, 1, 0);
-    const float *v = (const float *)(const void *)((const uint8_t *)k + kv->plane_bytes);
+    const float *v = (const float *)(const void *)((const uint8_t *)k + kv->k_bytes);
     float key = k[3 * KERN_KV + pos % KERN_KV], val = v[pos % KERN_KV * HEAD_DIM + 3];
     assert_true(key == val);
     return key;
@@ -40,7 +39,8 @@ static void copy_on_write(void **state)
     struct idem_err err = {0};
     struct kv kv;
     struct kv_seq a = {0}, b = {0}, c = {0};
-    kv_init(&kv, 2, 1, HEAD_DIM, false, 100 * kv_block_bytes(2, 1, HEAD_DIM, false));
+    const struct kern_attn_shape shape = {.k_dim = HEAD_DIM, .v_dim = HEAD_DIM};
+    kv_init(&kv, 2, 1, &shape, 100 * kv_block_bytes(2, 1, &shape));
     assert_int_equal(kv.block_bytes, 2 * 2 * HEAD_DIM * 64 * 4);
 
     fill(&kv, &a, 100, 1000);
@@ -78,7 +78,8 @@ static void ceiling(void **state)
     struct idem_err err = {0};
     struct kv kv;
     struct kv_seq a = {0}, b = {0};
-    kv_init(&kv, 2, 1, HEAD_DIM, true, 3 * kv_block_bytes(2, 1, HEAD_DIM, true) + 17);
+    const struct kern_attn_shape shape = {.k_dim = HEAD_DIM, .v_dim = HEAD_DIM, .f16 = true};
+    kv_init(&kv, 2, 1, &shape, 3 * kv_block_bytes(2, 1, &shape) + 17);
     assert_int_equal(kv_reserve(&kv, &a, 65, &err), 0);
     a.len = 65;
     assert_int_equal(kv_reserve(&kv, &b, 65, &err), -1);

@@ -99,10 +99,27 @@ static void bad_logstats(const float *x, size_t n, struct kern_logstats *out)
     if (n > 1 && x[n - 1] == out->max)
         out->argmax = (int32_t)n - 1;           /* the last of equals */
 }
-static void bad_attn(struct kern_attn *a, size_t n, const void *k, const void *v, bool f16, size_t hd, void *scratch)
+static void bad_layernorm(float *y, const float *x, const float *w, const float *b, size_t n, float eps)
+{
+    kern_ops_ref()->layernorm(y, x, w, b, n, eps);
+    for (size_t i = 0; i < n && n == 77; i++)
+        y[i] = y[i] - b[i] + b[i];              /* not fused */
+}
+static void bad_gelu1(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = 0.5f * x[i] * (1.0f + tanhf(0.7978846f * (x[i] + 0.044715f * x[i] * x[i] * x[i])));
+}
+static void bad_softcap(float *y, const float *x, float c, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = c * tanhf(x[i] / c);             /* libm */
+}
+static void bad_attn(struct kern_attn *a, size_t n, const void *k, const void *v,
+                     const struct kern_attn_shape *sh, void *scratch)
 {
     for (size_t i = n; i-- > 0;)
-        kern_ops_ref()->attn_block(a + i, 1, k, v, f16, hd, scratch);
+        kern_ops_ref()->attn_block(a + i, 1, k, v, sh, scratch);
     if (a[n - 1].j1 == 63)
         flip(&a[n - 1].l);
 }
@@ -110,7 +127,7 @@ static void bad_attn(struct kern_attn *a, size_t n, const void *k, const void *v
 static void broken_kernels_are_found(void **state)
 {
     (void)state;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 15; i++) {
         broken = *kern_ops_ref();
         switch (i) {
         case 0: broken.quantize = bad_quantize; break;
@@ -124,6 +141,9 @@ static void broken_kernels_are_found(void **state)
         case 8: broken.rope = bad_rope; break;
         case 9: broken.all_finite = bad_finite; break;
         case 10: broken.logstats = bad_logstats; break;
+        case 11: broken.layernorm = bad_layernorm; break;
+        case 12: broken.gelu = bad_gelu1; break;
+        case 13: broken.softcap = bad_softcap; break;
         default: broken.attn_block = bad_attn; break;
         }
         if (kern_check(7, &broken, NULL, NULL) != 1)
