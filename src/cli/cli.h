@@ -70,10 +70,9 @@ struct cli_args {
     bool chat, add_special, parse_special;
 
     struct rec_settings sampling;    /* stop filled from stops */
-    bool do_sample;
     struct cli_texts stops;
     uint64_t seed;
-    const char *sampler;
+    const char *sampler, *early_stopping;
 
     uint32_t threads, batch, chunk, context;   /* 0: default */
     const char *cpu, *activations, *normalize, *cache;

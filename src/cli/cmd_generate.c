@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/tokens.h"
 #include "cli/watch.h"
+#include "plan/plan.h"
 #include "run/run.h"
 #include "sample/sample.h"
 
@@ -90,37 +91,6 @@ static void sample_json(struct json *j, struct backend *b, const struct rec_outp
     json_end(j);
 }
 
-static void settings_json(struct json *j, const struct rec_settings *s, uint64_t seed)
-{
-    json_begin(j, '{');
-    json_key(j, "do_sample");
-    json_bool(j, s->do_sample);
-    json_key(j, "temperature");
-    json_f64(j, s->temperature);
-    json_key(j, "top_k");
-    json_u64(j, s->top_k);
-    json_key(j, "top_p");
-    json_f64(j, s->top_p);
-    json_key(j, "min_p");
-    json_f64(j, s->min_p);
-    json_key(j, "repetition_penalty");
-    json_f64(j, s->repetition_penalty);
-    json_key(j, "no_repeat_ngram_size");
-    json_u64(j, s->no_repeat_ngram_size);
-    json_key(j, "max_new_tokens");
-    json_u64(j, s->max_new_tokens);
-    json_key(j, "num_return_sequences");
-    json_u64(j, s->num_return_sequences);
-    json_key(j, "stop");
-    json_begin(j, '[');
-    for (size_t i = 0; i < s->n_stop; i++)
-        json_strz(j, s->stop[i]);
-    json_end(j);
-    json_key(j, "seed");
-    json_u64(j, seed);
-    json_end(j);
-}
-
 static void print_json(const struct cli_args *a, struct backend *b, const struct run_request *r,
                        const struct rec_output *outs, struct buf *out)
 {
@@ -129,7 +99,11 @@ static void print_json(const struct cli_args *a, struct backend *b, const struct
     json_key(&j, "model");
     json_strz(&j, a->operands.items[0]);
     json_key(&j, "settings");
-    settings_json(&j, &r->settings, r->seed);
+    json_begin(&j, '{');
+    plan_settings_fields(&j, &r->settings);
+    json_key(&j, "seed");
+    json_u64(&j, r->seed);
+    json_end(&j);
     json_key(&j, "prompt_tokens");
     json_begin(&j, '[');
     for (size_t i = 0; i < r->n_prompt; i++)

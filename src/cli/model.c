@@ -12,14 +12,6 @@
 
 enum { PATH_BYTES = 1 << 16, PROMPT_BYTES = 1 << 26 };
 
-static int check_sampler(const struct cli_args *a, struct idem_err *err)
-{
-    if (strcmp(a->sampler, "hf") == 0)
-        return 0;
-    return err_set(err, IDEM_ERR_USAGE, "--sampler %s is not there yet; leave it out for hf, the order "
-                   "and meaning of Hugging Face", a->sampler);
-}
-
 struct backend *cli_open_backend(const struct cli_args *a, const char *model, struct idem_err *err)
 {
     struct buf path;
@@ -31,7 +23,7 @@ struct backend *cli_open_backend(const struct cli_args *a, const char *model, st
         .threads = a->threads, .chunk = a->chunk, .n_ctx = a->context,
     };
     buf_init(&path, PATH_BYTES);
-    if (check_sampler(a, err) == 0 && catalogue_resolve(model, &path, err) == 0)
+    if (catalogue_resolve(model, &path, err) == 0)
         b = backend_local_open(path.data, &o, err);
     buf_release(&path);
     return b;

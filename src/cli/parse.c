@@ -301,11 +301,37 @@ static int check_operands(const struct cli_command *c, const struct cli_args *a,
     return 0;
 }
 
+static size_t value_size(enum cli_type t)
+{
+    return t == CLI_SWITCH ? sizeof(bool) : t == CLI_U32 ? sizeof(uint32_t) : sizeof(double);
+}
+
+/* What the line leaves out has the defaults of its sampler; words become what they stand for. */
+static void complete_sampling(struct cli_args *a)
+{
+    enum rec_sampler sampler = REC_SAMPLER_HF;
+    enum rec_early_stopping early = REC_EARLY_STOPPING_FALSE;
+    while (strcmp(a->sampler, rec_sampler_name(sampler)) != 0)
+        sampler++;
+    while (strcmp(a->early_stopping, rec_early_stopping_name(early)) != 0)
+        early++;
+    struct rec_settings given = a->sampling, *s = &a->sampling;
+    rec_settings_default(s, sampler);
+    const size_t base = offsetof(struct cli_args, sampling);
+    for (const struct cli_option *o = cli_group_sampling.options; o->name; o++)
+        if (o->offset >= base && o->offset < base + sizeof *s && cli_given(a, o->name))
+            memcpy((char *)s + (o->offset - base), (char *)&given + (o->offset - base),
+                   value_size(o->type));
+    s->early_stopping = early;
+    s->stop = a->stops.items;
+    s->n_stop = a->stops.n;
+}
+
 int cli_parse(const struct cli_command *c, int argc, char **argv, struct cli_args *a,
               struct idem_err *err)
 {
     *a = (struct cli_args){
-        .command = c, .sampler = "hf", .cpu = "auto", .activations = "q8", .cache = "cold",
+        .command = c, .sampler = "hf", .early_stopping = "false", .cpu = "auto", .activations = "q8", .cache = "cold",
         .top_k_logprobs = 5,
     };
     rec_settings_default(&a->sampling, REC_SAMPLER_HF);
@@ -329,9 +355,7 @@ int cli_parse(const struct cli_command *c, int argc, char **argv, struct cli_arg
         if (a->help)
             return 0;   /* whatever else is wrong with the line */
     }
-    a->sampling.do_sample = a->do_sample;
-    a->sampling.stop = a->stops.items;
-    a->sampling.n_stop = a->stops.n;
+    complete_sampling(a);
     return check_operands(c, a, err);
 }
 

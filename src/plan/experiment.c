@@ -194,10 +194,9 @@ static int parse_prompts(struct plan_parse *c, struct fy_node *root, struct idem
 static int complete_setting(struct plan_parse *c, struct fy_node *at, struct plan_setting *s,
                             struct idem_err *err)
 {
-    if (s->values.num_return_sequences > 1 && !plan_settings_sampled(&s->values))
-        return plan_yaml_err(&c->y, at, err, "a greedy setting has one output, but "
-                             "num_return_sequences is %u; set it to 1, or do_sample to true with a "
-                             "temperature above 0", s->values.num_return_sequences);
+    struct idem_err why = {0};
+    if (rec_settings_check(&s->values, &why))
+        return plan_yaml_err(&c->y, at, err, "%s", why.msg);
     struct buf b;
     buf_init(&b, 1 << 20);
     struct json j = {.out = &b};
@@ -224,7 +223,7 @@ static int parse_base(struct plan_parse *c, struct fy_node *map, struct idem_err
         return -1;
     s->id = "base";
     rec_settings_default(&s->values, REC_SAMPLER_HF);
-    if (plan_settings_parse(&c->y, n, "base", &s->values, &p->arena, err) ||
+    if (plan_settings_parse(&c->y, n, "base", &s->values, &s->named, &p->arena, err) ||
         complete_setting(c, n, s, err))
         return -1;
     p->n_settings = 1;
@@ -238,8 +237,9 @@ static int parse_level(struct plan_parse *c, const struct plan_param *param, str
     struct plan *p = c->p;
     struct plan_setting *s = &p->settings[p->n_settings];
     char id[PLAN_MAX_ID * 2];
-    *s = (struct plan_setting){.factor = param->name, .values = p->settings[0].values};
-    if (plan_param_parse(&c->y, param, node, "levels", &s->values, err) ||
+    *s = (struct plan_setting){.factor = param->name, .values = p->settings[0].values,
+                                .named = p->settings[0].named};
+    if (plan_level_parse(&c->y, param, node, "levels", &s->values, &s->named, err) ||
         complete_setting(c, node, s, err))
         return -1;
     s->level = plan_level_text(param, &s->values, &p->arena);
@@ -259,13 +259,9 @@ static int parse_level(struct plan_parse *c, const struct plan_param *param, str
 
 static int parse_levels(struct plan_parse *c, struct fy_node *map, struct idem_err *err)
 {
-    static const char *const allowed[] = {
-        "do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty",
-        "no_repeat_ngram_size", "max_new_tokens", "num_return_sequences", NULL,
-    };
     void *at = NULL, *in;
     struct fy_node *key, *list, *item;
-    if (plan_yaml_keys(&c->y, map, "levels", allowed, err))
+    if (plan_yaml_keys(&c->y, map, "levels", plan_setting_keys + 1, err))   /* `stop` is no factor */
         return -1;
     while (plan_yaml_pair(map, &at, &key, &list)) {
         const struct plan_param *param = plan_params;
@@ -294,9 +290,10 @@ static int parse_corners(struct plan_parse *c, struct fy_node *map, struct idem_
         struct plan_setting *s = &p->settings[p->n_settings];
         if (p->n_settings >= PLAN_MAX_SETTINGS)
             return plan_yaml_err(&c->y, key, err, "more than %d settings", PLAN_MAX_SETTINGS);
-        *s = (struct plan_setting){.values = p->settings[0].values};
+        *s = (struct plan_setting){.values = p->settings[0].values,
+                                    .named = p->settings[0].named};
         if (!(s->id = parse_id(&c->y, key, "name of a corner", &p->arena, err)) ||
-            plan_settings_parse(&c->y, value, s->id, &s->values, &p->arena, err) ||
+            plan_settings_parse(&c->y, value, s->id, &s->values, &s->named, &p->arena, err) ||
             complete_setting(c, key, s, err))
             return -1;
         if (!strcmp(s->id, "base"))

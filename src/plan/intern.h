@@ -29,37 +29,49 @@ struct plan_intern {
 
 /* ---- hyperparameters (settings.c) ---------------------------------------------------------- */
 
-enum plan_param_type { PLAN_PARAM_BOOL, PLAN_PARAM_U32, PLAN_PARAM_F64 };
+enum plan_param_type { PLAN_PARAM_BOOL, PLAN_PARAM_U32, PLAN_PARAM_F64, PLAN_PARAM_WORD };
 
 struct plan_param {
     const char *name;
     enum plan_param_type type;
     size_t offset;              /* in struct rec_settings */
-    double min, max;            /* inclusive */
-    bool min_open;              /* min itself is not allowed */
+    double min, max;            /* of numbers, inclusive */
+    bool min_open, max_open;    /* min, max itself is not allowed */
+    const char *const *words;   /* of PLAN_PARAM_WORD: by value, NULL-terminated */
     bool has_off;               /* the word `off` stands for off_value */
     double off_value;
     const char *allowed;        /* in words, for messages */
     bool claimable;             /* has a direction of its own: may stand in claims */
 };
 
-/* NULL-terminated by name == NULL, in alphabetical order. */
+/* NULL-terminated by name == NULL, in alphabetical order; at most 31. */
 extern const struct plan_param plan_params[];
+/* All keys of a setting, NULL-terminated: `stop`, then the names of plan_params in the order in
+ * which people read them. */
+extern const char *const plan_setting_keys[];
 const struct plan_param *plan_param_find(const char *name);
 double plan_param_value(const struct plan_param *p, const struct rec_settings *s);
+unsigned plan_param_bit(const struct plan_param *p);   /* its bit in plan_setting.named */
+void plan_param_copy(const struct plan_param *p, struct rec_settings *to,
+                     const struct rec_settings *from);
 /* The value where `off` counts as what it does: for top_k, more than any number. */
 double plan_param_rank(const struct plan_param *p, const struct rec_settings *s);
 
 /* Sets one hyperparameter from a scalar. `where` names the mapping for messages. */
 int plan_param_parse(const struct plan_yaml *y, const struct plan_param *p, struct fy_node *node,
                      const char *where, struct rec_settings *s, struct idem_err *err);
-/* Sets all that the mapping names, `stop` included. */
+/* The same, and marks it in *named, the set of what the file says in so many words. Where the
+ * sampler changes by it, all that is not in *named takes the new sampler's defaults. */
+int plan_level_parse(const struct plan_yaml *y, const struct plan_param *p, struct fy_node *node,
+                     const char *where, struct rec_settings *s, unsigned *named,
+                     struct idem_err *err);
+/* Sets all that the mapping names, `stop` included, `sampler` first. */
 int plan_settings_parse(const struct plan_yaml *y, struct fy_node *map, const char *where,
-                        struct rec_settings *s, struct arena *a, struct idem_err *err);
+                        struct rec_settings *s, unsigned *named, struct arena *a,
+                        struct idem_err *err);
 /* "0.1", "50", "true", "off" (top_k only): shortest text that reads back to the same value. */
 const char *plan_level_text(const struct plan_param *p, const struct rec_settings *s,
                             struct arena *a);
-void plan_settings_json(struct json *j, const struct rec_settings *s);
 bool plan_settings_sampled(const struct rec_settings *s);   /* noise enters */
 
 #endif

@@ -319,7 +319,8 @@ static int parse_claim(struct plan_parse *c, struct fy_node *map, struct plan_cl
     const struct plan_param *param = plan_param_find(claim->factor);
     if (!param || !param->claimable)
         return plan_yaml_err(&c->y, factor, err, "factor of a claim is '%s'; allowed: do_sample, "
-                             "temperature, top_k, top_p, min_p, repetition_penalty, "
+                             "temperature, top_k, top_p, min_p, typical_p, epsilon_cutoff, "
+                             "eta_cutoff, repetition_penalty, presence_penalty, frequency_penalty, "
                              "no_repeat_ngram_size", claim->factor);
     bool lower = plan_yaml_is_word(dir, "lower");
     if (!lower && !plan_yaml_is_word(dir, "higher"))

@@ -36,6 +36,7 @@ struct plan_setting {
     const char *id;               /* "base", "temperature=0.1", or the corner's name */
     const char *factor, *level;   /* "temperature", "0.1"; both NULL for base and corners */
     struct rec_settings values;
+    unsigned named;               /* which of them the file says in so many words (intern.h) */
     const char *canonical;        /* JSON, one line, every hyperparameter, keys sorted */
 };
 
@@ -118,6 +119,12 @@ int plan_expand(struct plan *p, const char *model_digest, const char *numerics,
  *    "claims":   [{"id", "text", "factor", "settings": [index, …], "levels": ["0.1", …]}, …],
  *    "decision": {"confidence", "max_differing", "correction": "holm"|"none", "measure", "text"}} */
 char *plan_json(const struct plan *p);
+
+/* Every hyperparameter (but the seed) as a JSON object, keys in alphabetical order; _fields: the
+ * keys and values alone, into an object that the caller has begun. */
+struct json;
+void plan_settings_json(struct json *j, const struct rec_settings *s);
+void plan_settings_fields(struct json *j, const struct rec_settings *s);
 
 /* ---- what it will cost, and what it can show ------------------------------------------------ */
 

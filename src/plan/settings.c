@@ -8,24 +8,62 @@
 
 #define AT(field) offsetof(struct rec_settings, field)
 
+static const char *const samplers[] = {"hf", "llama.cpp", "ollama", NULL};
+static const char *const early[] = {"false", "true", "never", NULL};
+
+#define SHARE_OPEN "a number above 0 and at most 1, or off"
+#define CUTOFF "a number from 0 to below 1, or off"
+#define PENALTY "a number from -100 to 100, or off"
+
 const struct plan_param plan_params[] = {
-    {"do_sample", PLAN_PARAM_BOOL, AT(do_sample), 0, 1, false, false, 0, "true or false", true},
-    {"max_new_tokens", PLAN_PARAM_U32, AT(max_new_tokens), 1, 1000000, false, false, 0,
-     "a whole number from 1 to 1000000", false},
-    {"min_p", PLAN_PARAM_F64, AT(min_p), 0, 1, false, true, 0, "a number from 0 to 1, or off", true},
-    {"no_repeat_ngram_size", PLAN_PARAM_U32, AT(no_repeat_ngram_size), 0, 1000, false, true, 0,
-     "a whole number from 0 to 1000, or off", true},
-    {"num_return_sequences", PLAN_PARAM_U32, AT(num_return_sequences), 1, 1024, false, false, 0,
-     "a whole number from 1 to 1024", false},
-    {"repetition_penalty", PLAN_PARAM_F64, AT(repetition_penalty), 1e-6, 1000, false, true, 1,
-     "a number from 1e-6 to 1000, or off", true},
-    {"temperature", PLAN_PARAM_F64, AT(temperature), 0, 1000, false, false, 0,
-     "a number from 1e-6 to 1000, or 0 (greedy)", true},
-    {"top_k", PLAN_PARAM_U32, AT(top_k), 0, 10000000, false, true, 0,
-     "a whole number from 1 to 10000000, or off", true},
-    {"top_p", PLAN_PARAM_F64, AT(top_p), 0, 1, true, true, 1,
-     "a number above 0 and at most 1, or off", true},
-    {NULL, 0, 0, 0, 0, false, false, 0, NULL, false},
+    {.name = "do_sample", .type = PLAN_PARAM_BOOL, .offset = AT(do_sample), .max = 1,
+     .allowed = "true or false", .claimable = true},
+    {.name = "early_stopping", .type = PLAN_PARAM_WORD, .offset = AT(early_stopping),
+     .words = early, .allowed = "true, false or never"},
+    {.name = "epsilon_cutoff", .type = PLAN_PARAM_F64, .offset = AT(epsilon_cutoff), .max = 1,
+     .max_open = true, .has_off = true, .allowed = CUTOFF, .claimable = true},
+    {.name = "eta_cutoff", .type = PLAN_PARAM_F64, .offset = AT(eta_cutoff), .max = 1,
+     .max_open = true, .has_off = true, .allowed = CUTOFF, .claimable = true},
+    {.name = "frequency_penalty", .type = PLAN_PARAM_F64, .offset = AT(frequency_penalty),
+     .min = -100, .max = 100, .has_off = true, .allowed = PENALTY, .claimable = true},
+    {.name = "length_penalty", .type = PLAN_PARAM_F64, .offset = AT(length_penalty),
+     .min = -100, .max = 100, .has_off = true, .allowed = PENALTY},
+    {.name = "max_new_tokens", .type = PLAN_PARAM_U32, .offset = AT(max_new_tokens), .min = 1,
+     .max = 1000000, .allowed = "a whole number from 1 to 1000000"},
+    {.name = "min_new_tokens", .type = PLAN_PARAM_U32, .offset = AT(min_new_tokens),
+     .max = 1000000, .has_off = true, .allowed = "a whole number from 0 to 1000000, or off"},
+    {.name = "min_p", .type = PLAN_PARAM_F64, .offset = AT(min_p), .max = 1, .has_off = true,
+     .allowed = "a number from 0 to 1, or off", .claimable = true},
+    {.name = "no_repeat_ngram_size", .type = PLAN_PARAM_U32, .offset = AT(no_repeat_ngram_size),
+     .max = 1000, .has_off = true, .allowed = "a whole number from 0 to 1000, or off",
+     .claimable = true},
+    {.name = "num_beams", .type = PLAN_PARAM_U32, .offset = AT(num_beams), .min = 1, .max = 1024,
+     .allowed = "a whole number from 1 to 1024"},
+    {.name = "num_return_sequences", .type = PLAN_PARAM_U32, .offset = AT(num_return_sequences),
+     .min = 1, .max = 1024, .allowed = "a whole number from 1 to 1024"},
+    {.name = "presence_penalty", .type = PLAN_PARAM_F64, .offset = AT(presence_penalty),
+     .min = -100, .max = 100, .has_off = true, .allowed = PENALTY, .claimable = true},
+    {.name = "repetition_penalty", .type = PLAN_PARAM_F64, .offset = AT(repetition_penalty),
+     .min = 1e-6, .max = 1000, .has_off = true, .off_value = 1,
+     .allowed = "a number from 1e-6 to 1000, or off", .claimable = true},
+    {.name = "sampler", .type = PLAN_PARAM_WORD, .offset = AT(sampler), .words = samplers,
+     .allowed = "hf, llama.cpp or ollama"},
+    {.name = "temperature", .type = PLAN_PARAM_F64, .offset = AT(temperature), .max = 1000,
+     .allowed = "a number from 1e-6 to 1000, or 0 (greedy)", .claimable = true},
+    {.name = "top_k", .type = PLAN_PARAM_U32, .offset = AT(top_k), .max = 10000000,
+     .has_off = true, .allowed = "a whole number from 1 to 10000000, or off", .claimable = true},
+    {.name = "top_p", .type = PLAN_PARAM_F64, .offset = AT(top_p), .max = 1, .min_open = true,
+     .has_off = true, .off_value = 1, .allowed = SHARE_OPEN, .claimable = true},
+    {.name = "typical_p", .type = PLAN_PARAM_F64, .offset = AT(typical_p), .max = 1,
+     .min_open = true, .has_off = true, .off_value = 1, .allowed = SHARE_OPEN, .claimable = true},
+    {.name = NULL},
+};
+
+const char *const plan_setting_keys[] = {
+    "stop", "sampler", "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p",
+    "epsilon_cutoff", "eta_cutoff", "repetition_penalty", "presence_penalty", "frequency_penalty",
+    "no_repeat_ngram_size", "max_new_tokens", "min_new_tokens", "num_return_sequences",
+    "num_beams", "length_penalty", "early_stopping", NULL,
 };
 
 const struct plan_param *plan_param_find(const char *name)
@@ -42,6 +80,7 @@ double plan_param_value(const struct plan_param *p, const struct rec_settings *s
     switch (p->type) {
     case PLAN_PARAM_BOOL: return *(const bool *)at;
     case PLAN_PARAM_U32: return *(const uint32_t *)at;
+    case PLAN_PARAM_WORD: return *(const unsigned *)at;
     case PLAN_PARAM_F64: break;
     }
     return *(const double *)at;
@@ -54,8 +93,21 @@ static void set_value(const struct plan_param *p, struct rec_settings *s, double
         *(bool *)at = v != 0;
     else if (p->type == PLAN_PARAM_U32)
         *(uint32_t *)at = (uint32_t)v;
+    else if (p->type == PLAN_PARAM_WORD)
+        *(unsigned *)at = (unsigned)v;
     else
         *(double *)at = v;
+}
+
+unsigned plan_param_bit(const struct plan_param *p)
+{
+    return 1u << (unsigned)(p - plan_params);
+}
+
+void plan_param_copy(const struct plan_param *p, struct rec_settings *to,
+                     const struct rec_settings *from)
+{
+    set_value(p, to, plan_param_value(p, from));
 }
 
 double plan_param_rank(const struct plan_param *p, const struct rec_settings *s)
@@ -73,6 +125,15 @@ int plan_param_parse(const struct plan_yaml *y, const struct plan_param *p, stru
         set_value(p, s, p->off_value);
         return 0;
     }
+    if (p->type == PLAN_PARAM_WORD) {
+        for (unsigned i = 0; p->words[i]; i++)
+            if (plan_yaml_is_word(node, p->words[i])) {
+                set_value(p, s, i);
+                return 0;
+            }
+        return plan_yaml_err(y, node, err, "%s is none of the words that are allowed: %s", what,
+                             p->allowed);
+    }
     if (p->type == PLAN_PARAM_BOOL) {
         bool b;
         if (plan_yaml_bool(y, node, what, &b, err))
@@ -85,7 +146,8 @@ int plan_param_parse(const struct plan_yaml *y, const struct plan_param *p, stru
         return -1;
     bool whole = p->type != PLAN_PARAM_U32 || (v >= 0 && v <= UINT32_MAX && v == (double)(uint32_t)v);
     bool tiny = p->offset == AT(temperature) && v > 0 && v < 1e-6;
-    if (!whole || tiny || v < p->min || v > p->max || (p->min_open && v == p->min))
+    if (!whole || tiny || v < p->min || v > p->max || (p->min_open && v == p->min) ||
+        (p->max_open && v == p->max))
         return plan_yaml_err(y, node, err, "%s is %.17g; allowed: %s", what, v, p->allowed);
     set_value(p, s, v);
     return 0;
@@ -112,21 +174,46 @@ static int parse_stop(const struct plan_yaml *y, struct fy_node *node, const cha
     return 0;
 }
 
-int plan_settings_parse(const struct plan_yaml *y, struct fy_node *map, const char *where,
-                        struct rec_settings *s, struct arena *a, struct idem_err *err)
+/* Where the sampler changes, its defaults take the place of those that nobody has named. */
+static void change_sampler(const struct plan_param *p, unsigned named, struct rec_settings *s,
+                           enum rec_sampler before)
 {
-    static const char *const allowed[] = {
-        "do_sample", "temperature", "top_k", "top_p", "min_p", "repetition_penalty",
-        "no_repeat_ngram_size", "max_new_tokens", "num_return_sequences", "stop", NULL,
-    };
+    struct rec_settings d;
+    if (p->offset != AT(sampler) || s->sampler == before)
+        return;
+    rec_settings_default(&d, s->sampler);
+    for (const struct plan_param *q = plan_params; q->name; q++)
+        if (q != p && !(named & plan_param_bit(q)))
+            plan_param_copy(q, s, &d);
+}
+
+int plan_level_parse(const struct plan_yaml *y, const struct plan_param *p, struct fy_node *node,
+                     const char *where, struct rec_settings *s, unsigned *named,
+                     struct idem_err *err)
+{
+    enum rec_sampler before = s->sampler;
+    if (plan_param_parse(y, p, node, where, s, err))
+        return -1;
+    change_sampler(p, *named, s, before);
+    *named |= plan_param_bit(p);
+    return 0;
+}
+
+int plan_settings_parse(const struct plan_yaml *y, struct fy_node *map, const char *where,
+                        struct rec_settings *s, unsigned *named, struct arena *a,
+                        struct idem_err *err)
+{
     if (plan_yaml_is_mapping(map) && plan_yaml_get(map, "seed"))
         return plan_yaml_err(y, plan_yaml_get(map, "seed"), err, "'seed' does not belong in %s; "
                              "the seeds stand in 'seeds' at the top of the file", where);
-    if (plan_yaml_keys(y, map, where, allowed, err))
+    if (plan_yaml_keys(y, map, where, plan_setting_keys, err))
         return -1;
-    struct fy_node *v;
+    struct fy_node *v = plan_yaml_get(map, "sampler");   /* first: the others' defaults are its */
+    if (v && plan_level_parse(y, plan_param_find("sampler"), v, where, s, named, err))
+        return -1;
     for (const struct plan_param *p = plan_params; p->name; p++)
-        if ((v = plan_yaml_get(map, p->name)) && plan_param_parse(y, p, v, where, s, err))
+        if (p->offset != AT(sampler) && (v = plan_yaml_get(map, p->name)) &&
+            plan_level_parse(y, p, v, where, s, named, err))
             return -1;
     v = plan_yaml_get(map, "stop");
     return v ? parse_stop(y, v, where, s, a, err) : 0;
@@ -139,9 +226,11 @@ const char *plan_level_text(const struct plan_param *p, const struct rec_setting
     char text[40];
     if (p->type == PLAN_PARAM_BOOL)
         return v != 0 ? "true" : "false";
+    if (p->type == PLAN_PARAM_WORD)
+        return p->words[(unsigned)v];
     if (p->offset == AT(top_k) && v == 0)
         return "off";            /* for the others the number itself says it */
-    if (v < 1e9 && v == (double)(uint64_t)v) {
+    if (v >= 0 && v < 1e9 && v == (double)(uint64_t)v) {
         snprintf(text, sizeof text, "%.0f", v);
         return arena_strdup(a, text);
     }
@@ -153,18 +242,21 @@ const char *plan_level_text(const struct plan_param *p, const struct rec_setting
     return arena_strdup(a, text);
 }
 
-void plan_settings_json(struct json *j, const struct rec_settings *s)
+void plan_settings_fields(struct json *j, const struct rec_settings *s)
 {
-    json_begin(j, '{');
     for (const struct plan_param *p = plan_params; p->name; p++) {
         json_key(j, p->name);
         if (p->type == PLAN_PARAM_BOOL)
             json_bool(j, plan_param_value(p, s) != 0);
         else if (p->type == PLAN_PARAM_U32)
             json_u64(j, (uint64_t)plan_param_value(p, s));
+        else if (p->offset == AT(early_stopping) && s->early_stopping != REC_EARLY_STOPPING_NEVER)
+            json_bool(j, s->early_stopping == REC_EARLY_STOPPING_TRUE);
+        else if (p->type == PLAN_PARAM_WORD)
+            json_strz(j, p->words[(unsigned)plan_param_value(p, s)]);
         else
             json_f64(j, plan_param_value(p, s));
-        if (!strcmp(p->name, "repetition_penalty")) {   /* keys stay in alphabetical order */
+        if (!strcmp(p->name, "sampler")) {   /* keys stay in alphabetical order */
             json_key(j, "stop");
             json_begin(j, '[');
             for (size_t i = 0; i < s->n_stop; i++)
@@ -172,6 +264,12 @@ void plan_settings_json(struct json *j, const struct rec_settings *s)
             json_end(j);
         }
     }
+}
+
+void plan_settings_json(struct json *j, const struct rec_settings *s)
+{
+    json_begin(j, '{');
+    plan_settings_fields(j, s);
     json_end(j);
 }
 

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
+
 /* Whose order and meaning of the hyperparameters, and whose defaults. */
 enum rec_sampler {
     REC_SAMPLER_HF = 0,           /* transformers' generate() */
@@ -114,5 +116,8 @@ const char *rec_purpose_name(enum rec_purpose p);   /* "seeds" "repeats" "hosts"
 /* The defaults above for REC_SAMPLER_HF; for the other two those of engine and version that
  * record.c names. */
 void rec_settings_default(struct rec_settings *s, enum rec_sampler sampler);
+/* Ranges, and what cannot stand together. The error names hyperparameter, value and what is
+ * allowed. */
+int rec_settings_check(const struct rec_settings *s, struct idem_err *err);
 
 #endif

@@ -10,42 +10,20 @@
 #include "base/half.h"
 #include "sample/sampler.h"
 
-static int bad(struct idem_err *err, const char *name, double value, const char *allowed)
-{
-    return err_set(err, IDEM_ERR_USAGE, "%s is %g, but it must be %s", name, value, allowed);
-}
-
 int sample_check(const struct rec_settings *s, struct idem_err *err)
 {
-    /* written so that NaN fails; the lower bounds are those that binary32 can divide by */
-    if (!(s->temperature == 0.0 || (s->temperature >= 1e-6 && s->temperature <= 1e6)))
-        return bad(err, "temperature", s->temperature,
-                   "between 1e-6 and 1e6, or 0 for greedy decoding");
-    if (!(s->top_p > 0.0 && s->top_p <= 1.0))
-        return bad(err, "top_p", s->top_p, "above 0 and at most 1 (1: off)");
-    if (!(s->min_p >= 0.0 && s->min_p <= 1.0))
-        return bad(err, "min_p", s->min_p, "between 0 and 1 (0: off)");
-    if (!(s->repetition_penalty >= 1e-6 && s->repetition_penalty <= 1e6))
-        return bad(err, "repetition_penalty", s->repetition_penalty,
-                   "between 1e-6 and 1e6 (1: off)");
-    if (s->top_k > INT32_MAX)
-        return bad(err, "top_k", s->top_k, "between 0 and 2147483647 (0: off)");
-    if (s->no_repeat_ngram_size > INT32_MAX)
-        return bad(err, "no_repeat_ngram_size", s->no_repeat_ngram_size,
-                   "between 0 and 2147483647 (0: off)");
-    if (s->max_new_tokens < 1 || s->max_new_tokens > INT32_MAX)
-        return bad(err, "max_new_tokens", s->max_new_tokens, "between 1 and 2147483647");
-    if (s->num_return_sequences < 1 || s->num_return_sequences > INT32_MAX)
-        return bad(err, "num_return_sequences", s->num_return_sequences,
-                   "between 1 and 2147483647");
-    if (s->num_return_sequences > 1 && !(s->do_sample && s->temperature > 0.0))
-        return err_set(err, IDEM_ERR_USAGE, "num_return_sequences is %u, but greedy decoding has "
-                       "one output; set do_sample (with a temperature above 0) or ask for 1",
-                       s->num_return_sequences);
-    for (size_t i = 0; i < s->n_stop; i++)
-        if (!s->stop[i] || s->stop[i][0] == '\0')
-            return err_set(err, IDEM_ERR_USAGE, "stop text %zu is empty, and an empty text would "
-                           "end every output at once; remove it", i + 1);
+    if (rec_settings_check(s, err) != 0)
+        return -1;
+    const char *name = s->typical_p < 1.0          ? "typical_p"
+                       : s->epsilon_cutoff > 0.0   ? "epsilon_cutoff"
+                       : s->eta_cutoff > 0.0       ? "eta_cutoff"
+                       : s->presence_penalty != 0  ? "presence_penalty"
+                       : s->frequency_penalty != 0 ? "frequency_penalty"
+                       : s->min_new_tokens > 0     ? "min_new_tokens"
+                       : s->sampler != REC_SAMPLER_HF ? "sampler"
+                                                   : NULL;
+    if (name)
+        return err_set(err, IDEM_ERR_USAGE, "%s is not there yet; leave it out", name);
     return 0;
 }
 
@@ -160,6 +138,9 @@ int sample_step(struct sampler *s, const struct rec_settings *set, const float *
 {
     size_t n_vocab = s->max_vocab;
     bool sampled = set->do_sample && set->temperature > 0.0, changed;
+    if (set->num_beams > 1)
+        return err_set(err, IDEM_ERR_USAGE, "num_beams is %u, but one step of sampling has one "
+                       "beam", set->num_beams);
     if (check_input(s, logits, n_vocab, context, n_context, err) != 0)
         return -1;
     fill_raw(s, logits, n_vocab, stats, n_top, out);

@@ -42,7 +42,7 @@ WRONG_USAGE = [
     (["generate", TINY, "-p", "x", "--num-return-sequences", "0"], [2], ["--num-return-sequences"]),
     (["generate", TINY, "-p", "x", "--num-return-sequences", "2"], [2], ["num_return_sequences"]),
     (["generate", TINY, "-p", "x", "--stop", ""], [2], ["stop"]),
-    (["generate", TINY, "-p", "x", "--sampler", "llama.cpp"], [2], ["--sampler", "hf"]),
+    (["generate", TINY, "-p", "x", "--sampler", "llama.cpp"], [2], ["sampler"]),
     (["generate", TINY, "-p", "x", "--sampler", "mine"], [2], ["hf|llama.cpp|ollama"]),
     (["generate", TINY, "-p", "x", "--cpu", "neon"], [1, 2], ["neon"]),
     (["generate", TINY, "-p", "x", "--cpu", "vax"], [2], ["avx2"]),
