@@ -37,8 +37,8 @@ LIB_OBJ := $(call obj_of,$(LIB_ROOMS))
 ALL_OBJ := $(call obj_of,$(ROOMS))
 include src/report/report.mk
 
-# One set of machine flags per instruction-set file.
-$(BUILD)/src/kernels/avx2.o: ISA := -mavx2 -mfma -mf16c
+# One set of machine flags per instruction set.
+$(BUILD)/src/kernels/avx2.o $(BUILD)/src/kernels/avx2_matmul.o: ISA := -mavx2 -mfma -mf16c
 $(BUILD)/src/kernels/%.o: OPT := $(if $(KERNEL_OPT),$(KERNEL_OPT),-O3)
 
 .PHONY: all help deps demo test unit test-cli bits lint asan tsan install uninstall clean man

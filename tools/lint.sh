@@ -19,7 +19,7 @@ check() {   # name, command...: runs it, says how it went
 }
 
 isa() {   # machine flags of a file, as in the Makefile
-    case $1 in */avx2.c) echo '-mavx2 -mfma -mf16c' ;; esac
+    case $1 in */avx2*) echo '-mavx2 -mfma -mf16c' ;; esac
 }
 
 check 'include directions' tools/includes.sh

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT
+ * Matrix products of ref.c with AVX2, FMA and F16C: the same operations in the same order, eight
+ * rows at a time. A lane is an output row, so no lane ever meets another. */
+#include "kernels/avx2.h"
+
+#if defined(__x86_64__)
+
+#include "base/half.h"
+#include "kernels/pack.h"
+#include "kernels/ref.h"
+
+/* ---- quantised weights ------------------------------------------------------------------------ */
+
+/* Where the areas of one group are, and how far block b is into them. */
+struct group { const uint8_t *q, *h, *s; };
+
+/* The scales of one block for 8 rows: value = integer * s + m. sub: Q6_K's integer scales of
+ * columns 0..15 and 16..31, as pairs of 16 bits in each lane. */
+struct scales { __m256 s, m; __m256i sub[2]; };
+
+INLINE bool has_m(enum qtype type)
+{
+    return type == QTYPE_Q4_1 || type == QTYPE_Q5_1 || type == QTYPE_Q4_K || type == QTYPE_Q5_K;
+}
+
+INLINE int h_bytes_of(enum qtype type)
+{
+    return type == QTYPE_Q6_K ? 64
+         : type == QTYPE_Q5_0 || type == QTYPE_Q5_1 || type == QTYPE_Q5_K ? 32 : 0;
+}
+
+INLINE struct scales load_scales(enum qtype type, const uint8_t *s, size_t b)
+{
+    struct scales k;
+    k.m = _mm256_setzero_ps();
+    k.sub[0] = k.sub[1] = _mm256_set1_epi16(1);
+    if (type == QTYPE_Q4_K || type == QTYPE_Q5_K) {
+        s += b / 8 * 160;
+        const uint8_t *sc = s + 32 + 16 * (b % 8);
+        __m128i c = _mm_loadu_si128((const __m128i *)sc);
+        __m256 sf = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(c));
+        __m256 mf = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(c, c)));
+        k.s = _mm256_mul_ps(load_f16(s), sf);
+        k.m = _mm256_xor_ps(_mm256_mul_ps(load_f16(s + 16), mf), _mm256_set1_ps(-0.0f));
+    } else if (type == QTYPE_Q6_K) {
+        s += b / 8 * 144;
+        const uint8_t *sc = s + 16 + 16 * (b % 8);
+        k.s = load_f16(s);
+        for (int i = 0; i < 2; i++) {
+            __m256i c = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sc + 8 * i)));
+            k.sub[i] = _mm256_blend_epi16(c, _mm256_slli_epi32(c, 16), 0xAA);
+        }
+    } else if (has_m(type)) {
+        k.s = load_f16(s + 32 * b);
+        k.m = load_f16(s + 32 * b + 16);
+    } else {
+        k.s = load_f16(s + 16 * b);
+    }
+    return k;
+}
+
+/* The 32 columns of 8 rows as bytes: u[v] has columns 4v..4v+3 of row r in lane r. Unsigned,
+ * offset not subtracted; Q8_0: signed. */
+INLINE void load_quants(enum qtype type, const uint8_t *q, const uint8_t *h, __m256i u[8])
+{
+    const __m256i low = _mm256_set1_epi8(15), bit5 = _mm256_set1_epi8(16);
+    if (type == QTYPE_Q8_0) {
+        for (int v = 0; v < 8; v++)
+            u[v] = load256(q + 32 * v);
+        return;
+    }
+    for (int v = 0; v < 4; v++) {
+        __m256i x = load256(q + 32 * v);
+        u[v] = _mm256_and_si256(x, low);
+        u[v + 4] = _mm256_and_si256(_mm256_srli_epi16(x, 4), low);
+    }
+    if (h_bytes_of(type) == 32) {
+        __m256i x = load256(h);
+        for (int v = 0; v < 8; v++) {
+            __m256i at4 = v <= 4 ? _mm256_slli_epi32(x, 4 - v) : _mm256_srli_epi32(x, v - 4);
+            u[v] = _mm256_or_si256(u[v], _mm256_and_si256(at4, bit5));
+        }
+    } else if (h_bytes_of(type) == 64) {
+        const __m256i bits = _mm256_set1_epi8(48);
+        for (int v = 0; v < 8; v++) {
+            __m256i x = load256(h + 32 * (v / 4));
+            int at = 2 * (v % 4);
+            __m256i at4 = at <= 4 ? _mm256_slli_epi32(x, 4 - at) : _mm256_srli_epi32(x, at - 4);
+            u[v] = _mm256_or_si256(u[v], _mm256_and_si256(at4, bits));
+        }
+    }
+}
+
+/* Exact integer dot of one block for 8 rows. maddubs adds two products in 16 bits without
+ * saturating: 4-bit sums stay below 32768 over eight of them, 5-bit over four, 6-bit over two. */
+INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scales *k,
+                         const struct kern_q8 *a)
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i x[8], sum;
+    for (int v = 0; v < 8; v++) {
+        int32_t quad;
+        __builtin_memcpy(&quad, a->q + 4 * v, 4);
+        x[v] = _mm256_set1_epi32(quad);
+    }
+    if (type == QTYPE_Q8_0) {
+        sum = _mm256_setzero_si256();
+        for (int v = 0; v < 8; v++) {
+            __m256i p = _mm256_maddubs_epi16(_mm256_sign_epi8(u[v], u[v]),
+                                             _mm256_sign_epi8(x[v], u[v]));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(p, ones));
+        }
+        return sum;
+    }
+    if (type == QTYPE_Q6_K) {
+        sum = _mm256_setzero_si256();
+        for (int i = 0; i < 2; i++) {
+            const __m256i *w = u + 4 * i, *y = x + 4 * i;
+            __m256i p = _mm256_add_epi16(_mm256_maddubs_epi16(w[0], y[0]),
+                                         _mm256_maddubs_epi16(w[1], y[1]));
+            __m256i r = _mm256_add_epi16(_mm256_maddubs_epi16(w[2], y[2]),
+                                         _mm256_maddubs_epi16(w[3], y[3]));
+            /* (sum - 32 * sum16) * sub, each pair of 16 bits by itself */
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(p, k->sub[i]));
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(r, k->sub[i]));
+            __m256i off = _mm256_slli_epi32(_mm256_set1_epi32(a->sum16[i]), 5);
+            sum = _mm256_sub_epi32(sum, _mm256_mullo_epi32(off, _mm256_srai_epi32(k->sub[i], 16)));
+        }
+        return sum;
+    }
+    __m256i p = _mm256_maddubs_epi16(u[0], x[0]), r = _mm256_maddubs_epi16(u[4], x[4]);
+    for (int v = 1; v < 4; v++) {
+        p = _mm256_add_epi16(p, _mm256_maddubs_epi16(u[v], x[v]));
+        r = _mm256_add_epi16(r, _mm256_maddubs_epi16(u[v + 4], x[v + 4]));
+    }
+    if (h_bytes_of(type))
+        sum = _mm256_add_epi32(_mm256_madd_epi16(p, ones), _mm256_madd_epi16(r, ones));
+    else
+        sum = _mm256_madd_epi16(_mm256_add_epi16(p, r), ones);
+    if (type == QTYPE_Q4_0 || type == QTYPE_Q5_0) {
+        __m256i off = _mm256_set1_epi32(a->sum16[0] + a->sum16[1]);
+        sum = _mm256_sub_epi32(sum, _mm256_slli_epi32(off, type == QTYPE_Q4_0 ? 3 : 4));
+    }
+    return sum;
+}
+
+/* Asks for block b's share of the next group's bytes. The areas of a group are short streams,
+ * too short for the hardware to run ahead of: decoding is bound by memory, and this makes it
+ * about twice as fast. No value is read, so no bit depends on it. */
+INLINE void prefetch(const uint8_t *next, size_t share, size_t b)
+{
+    for (size_t i = b * share; i < (b + 1) * share; i += 64)
+        _mm_prefetch((const char *)next + i, _MM_HINT_T0);
+}
+
+/* Eight rows against T tokens. next: the group to ask for meanwhile, or NULL. */
+INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct group *g, size_t nb,
+                    const struct kern_q8 *x, __m256i rows, const uint8_t *next, size_t share)
+{
+    __m256 acc[8];
+    int q_bytes = type == QTYPE_Q8_0 ? 256 : 128, h_bytes = h_bytes_of(type);
+    for (int t = 0; t < T; t++)
+        acc[t] = _mm256_setzero_ps();
+    for (size_t b = 0; b < nb; b++) {
+        __m256i u[8];
+        struct scales k = load_scales(type, g->s, b);
+        if (next)
+            prefetch(next, share, b);
+        load_quants(type, g->q + b * (size_t)q_bytes, g->h + b * (size_t)h_bytes, u);
+        for (int t = 0; t < T; t++) {
+            const struct kern_q8 *a = &x[(size_t)t * nb + b];
+            __m256 isum = _mm256_cvtepi32_ps(dot_block(type, u, &k, a));
+            acc[t] = _mm256_fmadd_ps(isum, _mm256_mul_ps(k.s, _mm256_set1_ps(a->d)), acc[t]);
+            if (has_m(type))
+                acc[t] = _mm256_fmadd_ps(k.m, _mm256_set1_ps(a->ds), acc[t]);
+        }
+    }
+    for (int t = 0; t < T; t++)
+        _mm256_maskstore_ps(y + (size_t)t * ldy, rows, BROKEN(acc[t]));
+}
+
+enum {
+    TOKENS_KEPT_BYTES = 192 * 1024,        /* of activations that should stay in the L2 cache */
+    FEW_TOKENS = 8                         /* so few that waiting for weights is most of the work */
+};
+
+INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w,
+                        const struct kern_q8 *x, size_t n_tokens, size_t group0, size_t group1)
+{
+    struct pack_layout l = pack_layout(type, w->n_cols);
+    size_t nb = w->n_cols / KERN_BLOCK, step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / 4 * 4;
+    size_t share = l.group_bytes / nb + 1;
+    if (step < 4)
+        step = 4;
+    for (size_t t0 = 0; t0 < n_tokens; t0 += step) {
+        size_t t1 = n_tokens - t0 < step ? n_tokens : t0 + step;
+        for (size_t gi = group0; gi < group1; gi++) {
+            const uint8_t *at = w->data + gi * l.group_bytes;
+            struct group g = {at, at + l.h_off, at + l.s_off};
+            size_t row = gi * KERN_ROWS, left = w->n_rows - row, t = t0;
+            __m256i rows = lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
+            bool more = n_tokens <= FEW_TOKENS && left > KERN_ROWS;
+            const uint8_t *next = more ? at + l.group_bytes : NULL;
+            for (; t + 4 <= t1; t += 4)
+                tile_q8(type, 4, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
+            for (; t + 2 <= t1; t += 2)
+                tile_q8(type, 2, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
+            for (; t < t1; t++)
+                tile_q8(type, 1, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
+        }
+    }
+}
+
+/* One function per type, so that each is compiled with its type known. */
+#define MATMUL_Q8(TYPE)                                                                          \
+    static void matmul_##TYPE(float *y, size_t ldy, const struct kern_matrix *w,                 \
+                              const struct kern_q8 *x, size_t n_tokens, size_t group0,           \
+                              size_t group1)                                                     \
+    {                                                                                            \
+        matmul_type(QTYPE_##TYPE, y, ldy, w, x, n_tokens, group0, group1);                       \
+    }
+MATMUL_Q8(Q4_0)
+MATMUL_Q8(Q4_1)
+MATMUL_Q8(Q5_0)
+MATMUL_Q8(Q5_1)
+MATMUL_Q8(Q8_0)
+MATMUL_Q8(Q4_K)
+MATMUL_Q8(Q5_K)
+MATMUL_Q8(Q6_K)
+
+void kern_avx2_matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
+                         size_t n_tokens, size_t group0, size_t group1)
+{
+    switch (w->type) {
+    case QTYPE_Q4_0: matmul_Q4_0(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_Q4_1: matmul_Q4_1(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_Q5_0: matmul_Q5_0(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_Q5_1: matmul_Q5_1(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_Q8_0: matmul_Q8_0(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_Q4_K: matmul_Q4_K(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_Q5_K: matmul_Q5_K(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_Q6_K: matmul_Q6_K(y, ldy, w, x, n_tokens, group0, group1); break;
+    default: break;
+    }
+}
+
+void kern_avx2_quantize(struct kern_q8 *y, const float *x, size_t n)
+{
+    const __m256i abs_mask = _mm256_set1_epi32(0x7FFFFFFF);
+    for (size_t b = 0; b < n / KERN_BLOCK; b++, x += KERN_BLOCK) {
+        __m256 v[4];
+        __m256i m = _mm256_setzero_si256();
+        for (int i = 0; i < 4; i++) {
+            v[i] = _mm256_loadu_ps(x + 8 * i);
+            m = _mm256_max_epi32(m, _mm256_and_si256(_mm256_castps_si256(v[i]), abs_mask));
+        }
+        /* magnitudes order like their bits, NaN above infinity */
+        __m128i h = _mm_max_epi32(_mm256_castsi256_si128(m), _mm256_extracti128_si256(m, 1));
+        h = _mm_max_epi32(h, _mm_shuffle_epi32(h, 0x4E));
+        h = _mm_max_epi32(h, _mm_shuffle_epi32(h, 0xB1));
+        uint32_t bits = (uint32_t)_mm_cvtsi128_si32(h);
+        float amax = half_bits_f32(bits);
+        if (bits >= 0x7F800000u) {
+            y[b] = (struct kern_q8){.d = NAN, .ds = NAN};
+            continue;
+        }
+        float id = amax >= 0x1p-120f ? 127.0f / amax : 0.0f;
+        __m256i q[4], s[2];
+        for (int i = 0; i < 4; i++)
+            q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], _mm256_set1_ps(id)));
+        for (int i = 0; i < 2; i++)
+            s[i] = _mm256_add_epi32(q[2 * i], q[2 * i + 1]);
+        __m256i p = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]),
+                                       _mm256_packs_epi32(q[2], q[3]));
+        p = _mm256_permutevar8x32_epi32(p, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        _mm256_storeu_si256((__m256i *)y[b].q, p);
+        for (int i = 0; i < 2; i++) {
+            __m128i t = _mm_add_epi32(_mm256_castsi256_si128(s[i]),
+                                      _mm256_extracti128_si256(s[i], 1));
+            t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
+            t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1));
+            y[b].sum16[i] = _mm_cvtsi128_si32(t);
+        }
+        y[b].d = amax >= 0x1p-120f ? amax / 127.0f : 0.0f;
+        y[b].ds = y[b].d * (float)(y[b].sum16[0] + y[b].sum16[1]);
+    }
+}
+
+/* ---- binary32 products ------------------------------------------------------------------------ */
+
+/* Eight rows of a group as binary32, out[c * 8 + r]; the values of kern_unpack_row. */
+INLINE void values_quantised(enum qtype type, float *out, const struct group *g, size_t nb)
+{
+    size_t q_bytes = type == QTYPE_Q8_0 ? 256 : 128, h_bytes = (size_t)h_bytes_of(type);
+    int off = type == QTYPE_Q4_0 ? 8 : type == QTYPE_Q5_0 ? 16 : type == QTYPE_Q6_K ? 32 : 0;
+    for (size_t b = 0; b < nb; b++) {
+        __m256i u[8];
+        struct scales k = load_scales(type, g->s, b);
+        load_quants(type, g->q + b * q_bytes, g->h + b * h_bytes, u);
+        for (int v = 0; v < 8; v++) {
+            __m256 s = k.s;
+            if (type == QTYPE_Q6_K)
+                s = _mm256_mul_ps(s, _mm256_cvtepi32_ps(_mm256_srai_epi32(k.sub[v / 4], 16)));
+            for (int j = 0; j < 4; j++) {
+                __m256i q = _mm256_srai_epi32(_mm256_slli_epi32(u[v], 24 - 8 * j), 24);
+                q = _mm256_sub_epi32(q, _mm256_set1_epi32(off));
+                __m256 x = _mm256_mul_ps(s, _mm256_cvtepi32_ps(q));
+                if (has_m(type))
+                    x = _mm256_add_ps(x, k.m);
+                _mm256_storeu_ps(out + (b * 32 + (size_t)(4 * v + j)) * 8, x);
+            }
+        }
+    }
+}
+
+static void group_values(float *out, const struct kern_matrix *w, const struct pack_layout *l,
+                         size_t gi)
+{
+    const uint8_t *at = w->data + gi * w->group_bytes;
+    struct group g = {at, at + l->h_off, at + l->s_off};
+    size_t nb = w->n_cols / KERN_BLOCK;
+    switch (w->type) {
+    case QTYPE_Q4_0: values_quantised(QTYPE_Q4_0, out, &g, nb); break;
+    case QTYPE_Q4_1: values_quantised(QTYPE_Q4_1, out, &g, nb); break;
+    case QTYPE_Q5_0: values_quantised(QTYPE_Q5_0, out, &g, nb); break;
+    case QTYPE_Q5_1: values_quantised(QTYPE_Q5_1, out, &g, nb); break;
+    case QTYPE_Q8_0: values_quantised(QTYPE_Q8_0, out, &g, nb); break;
+    case QTYPE_Q4_K: values_quantised(QTYPE_Q4_K, out, &g, nb); break;
+    case QTYPE_Q5_K: values_quantised(QTYPE_Q5_K, out, &g, nb); break;
+    case QTYPE_Q6_K: values_quantised(QTYPE_Q6_K, out, &g, nb); break;
+    case QTYPE_F16:
+        for (size_t c = 0; c < w->n_cols; c++)
+            _mm256_storeu_ps(out + 8 * c, load_f16(at + 16 * c));
+        break;
+    default:                               /* BF16 */
+        for (size_t c = 0; c < w->n_cols; c++) {
+            __m256i h = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(at + 16 * c)));
+            _mm256_storeu_ps(out + 8 * c, _mm256_castsi256_ps(_mm256_slli_epi32(h, 16)));
+        }
+    }
+}
+
+/* C[t][0..8) = sum over k ascending of A[t][k] * B[k][0..8), fused. */
+INLINE void tile_f32(int T, float *y, size_t ldy, const float *b, const float *x, size_t ldx,
+                     size_t n, __m256i rows)
+{
+    __m256 acc[8];
+    for (int t = 0; t < T; t++)
+        acc[t] = _mm256_setzero_ps();
+    for (size_t c = 0; c < n; c++) {
+        __m256 v = _mm256_loadu_ps(b + 8 * c);
+        for (int t = 0; t < T; t++)
+            acc[t] = _mm256_fmadd_ps(v, _mm256_set1_ps(x[(size_t)t * ldx + c]), acc[t]);
+    }
+    for (int t = 0; t < T; t++)
+        _mm256_maskstore_ps(y + (size_t)t * ldy, rows, BROKEN(acc[t]));
+}
+
+void kern_avx2_matmul_f32(float *y, size_t ldy, const struct kern_matrix *w, const float *x,
+                          size_t ldx, size_t n_tokens, size_t group0, size_t group1, void *scratch)
+{
+    struct pack_layout l = pack_layout(w->type, w->n_cols);
+    for (size_t gi = group0; gi < group1; gi++) {
+        const float *b = (const float *)(w->data + gi * w->group_bytes);
+        if (w->type != QTYPE_F32) {
+            group_values(scratch, w, &l, gi);
+            b = scratch;
+        }
+        size_t row = gi * KERN_ROWS, left = w->n_rows - row, n = w->n_cols, t = 0;
+        __m256i rows = lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
+        for (; t + 8 <= n_tokens; t += 8)
+            tile_f32(8, y + t * ldy + row, ldy, b, x + t * ldx, ldx, n, rows);
+        for (; t + 4 <= n_tokens; t += 4)
+            tile_f32(4, y + t * ldy + row, ldy, b, x + t * ldx, ldx, n, rows);
+        for (; t < n_tokens; t++)
+            tile_f32(1, y + t * ldy + row, ldy, b, x + t * ldx, ldx, n, rows);
+    }
+}
+
+#endif
