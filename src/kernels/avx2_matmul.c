@@ -14,26 +14,49 @@
 /* Where the areas of one group are, and how far block b is into them. */
 struct group { const uint8_t *q, *h, *s; };
 
-/* The scales of one block for 8 rows: value = integer * s + m. sub: Q6_K's integer scales of
- * columns 0..15 and 16..31, as pairs of 16 bits in each lane. */
-struct scales { __m256 s, m; __m256i sub[2]; };
+/* The scales of one block for 8 rows: value = integer * s + m. Types with scales of 16 columns:
+ * sub[i] has that of columns 16i..16i+15 twice in each lane, 16 bits each; pair those of both
+ * halves, for Q3_K and Q6_K the scales again, for Q2_K the factors of m. */
+struct scales { __m256 s, m; __m256i sub[2], pair; };
+
+INLINE bool has_sub(enum qtype type)
+{
+    return type == QTYPE_Q2_K || type == QTYPE_Q3_K || type == QTYPE_Q6_K;
+}
+
+INLINE bool is_signed(enum qtype type)
+{
+    return type == QTYPE_Q8_0 || type == QTYPE_IQ4_NL || type == QTYPE_IQ4_XS;
+}
 
 INLINE bool has_m(enum qtype type)
 {
     return type == QTYPE_Q4_1 || type == QTYPE_Q5_1 || type == QTYPE_Q4_K || type == QTYPE_Q5_K;
 }
 
-INLINE int h_bytes_of(enum qtype type)
+INLINE size_t q_bytes_of(enum qtype type)
+{
+    return type == QTYPE_Q8_0 ? 256 : type == QTYPE_Q2_K || type == QTYPE_Q3_K ? 64 : 128;
+}
+
+INLINE size_t h_bytes_of(enum qtype type)
 {
     return type == QTYPE_Q6_K ? 64
-         : type == QTYPE_Q5_0 || type == QTYPE_Q5_1 || type == QTYPE_Q5_K ? 32 : 0;
+         : type == QTYPE_Q5_0 || type == QTYPE_Q5_1 || type == QTYPE_Q5_K || type == QTYPE_Q3_K
+         ? 32 : 0;
+}
+
+/* 16-bit lo and hi in each lane. */
+INLINE __m256i pair16(__m256i lo, __m256i hi)
+{
+    return _mm256_blend_epi16(lo, _mm256_slli_epi32(hi, 16), 0xAA);
 }
 
 INLINE struct scales load_scales(enum qtype type, const uint8_t *s, size_t b)
 {
     struct scales k;
     k.m = _mm256_setzero_ps();
-    k.sub[0] = k.sub[1] = _mm256_set1_epi16(1);
+    k.sub[0] = k.sub[1] = k.pair = _mm256_set1_epi16(1);
     if (type == QTYPE_Q4_K || type == QTYPE_Q5_K) {
         s += b / 8 * 160;
         const uint8_t *sc = s + 32 + 16 * (b % 8);
@@ -42,14 +65,29 @@ INLINE struct scales load_scales(enum qtype type, const uint8_t *s, size_t b)
         __m256 mf = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(c, c)));
         k.s = _mm256_mul_ps(load_f16(s), sf);
         k.m = _mm256_xor_ps(_mm256_mul_ps(load_f16(s + 16), mf), _mm256_set1_ps(-0.0f));
-    } else if (type == QTYPE_Q6_K) {
+    } else if (type == QTYPE_Q3_K || type == QTYPE_Q6_K) {
         s += b / 8 * 144;
-        const uint8_t *sc = s + 16 + 16 * (b % 8);
+        __m128i c = _mm_loadu_si128((const __m128i *)(s + 16 + 16 * (b % 8)));
+        __m256i c0 = _mm256_cvtepi8_epi32(c), c1 = _mm256_cvtepi8_epi32(_mm_unpackhi_epi64(c, c));
         k.s = load_f16(s);
-        for (int i = 0; i < 2; i++) {
-            __m256i c = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(sc + 8 * i)));
-            k.sub[i] = _mm256_blend_epi16(c, _mm256_slli_epi32(c, 16), 0xAA);
-        }
+        k.sub[0] = pair16(c0, c0);
+        k.sub[1] = pair16(c1, c1);
+        k.pair = pair16(c0, c1);
+    } else if (type == QTYPE_Q2_K) {
+        s += b / 8 * 160;
+        __m128i x = _mm_loadu_si128((const __m128i *)(s + 32 + 16 * (b % 8)));
+        __m128i c = _mm_and_si128(x, _mm_set1_epi8(15));
+        __m128i m = _mm_and_si128(_mm_srli_epi16(x, 4), _mm_set1_epi8(15));
+        __m256i c0 = _mm256_cvtepu8_epi32(c), c1 = _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(c, c));
+        k.s = load_f16(s);
+        k.m = _mm256_xor_ps(load_f16(s + 16), _mm256_set1_ps(-0.0f));
+        k.sub[0] = pair16(c0, c0);
+        k.sub[1] = pair16(c1, c1);
+        k.pair = pair16(_mm256_cvtepu8_epi32(m), _mm256_cvtepu8_epi32(_mm_unpackhi_epi64(m, m)));
+    } else if (type == QTYPE_IQ4_XS) {
+        s += b / 8 * 80;
+        __m128i c = _mm_loadl_epi64((const __m128i *)(s + 16 + 8 * (b % 8)));
+        k.s = _mm256_mul_ps(load_f16(s), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(c)));
     } else if (has_m(type)) {
         k.s = load_f16(s + 32 * b);
         k.m = load_f16(s + 32 * b + 16);
@@ -59,26 +97,45 @@ INLINE struct scales load_scales(enum qtype type, const uint8_t *s, size_t b)
     return k;
 }
 
+/* Four quads of columns of 8 rows from two bits each, bits 2i and 2i+1 of every byte of x. */
+INLINE void two_bits(__m256i x, __m256i u[4])
+{
+    const __m256i low = _mm256_set1_epi8(3);
+    for (int i = 0; i < 4; i++)
+        u[i] = _mm256_and_si256(_mm256_srli_epi16(x, 2 * i), low);
+}
+
 /* The 32 columns of 8 rows as bytes: u[v] has columns 4v..4v+3 of row r in lane r. Unsigned,
- * offset not subtracted; Q8_0: signed. */
+ * offset not subtracted; Q8_0 and IQ4: signed. */
 INLINE void load_quants(enum qtype type, const uint8_t *q, const uint8_t *h, __m256i u[8])
 {
-    const __m256i low = _mm256_set1_epi8(15), bit5 = _mm256_set1_epi8(16);
+    const __m256i low = _mm256_set1_epi8(15);
     if (type == QTYPE_Q8_0) {
         for (int v = 0; v < 8; v++)
             u[v] = load256(q + 32 * v);
         return;
     }
-    for (int v = 0; v < 4; v++) {
-        __m256i x = load256(q + 32 * v);
-        u[v] = _mm256_and_si256(x, low);
-        u[v + 4] = _mm256_and_si256(_mm256_srli_epi16(x, 4), low);
+    if (q_bytes_of(type) == 64) {
+        two_bits(load256(q), u);
+        two_bits(load256(q + 32), u + 4);
+    } else {
+        for (int v = 0; v < 4; v++) {
+            __m256i x = load256(q + 32 * v);
+            u[v] = _mm256_and_si256(x, low);
+            u[v + 4] = _mm256_and_si256(_mm256_srli_epi16(x, 4), low);
+        }
     }
-    if (h_bytes_of(type) == 32) {
+    if (is_signed(type)) {
+        const __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)PACK_IQ4));
+        for (int v = 0; v < 8; v++)
+            u[v] = _mm256_shuffle_epi8(t, u[v]);
+    } else if (h_bytes_of(type) == 32) {
+        const int at = type == QTYPE_Q3_K ? 2 : 4;
+        const __m256i bit = _mm256_set1_epi8((char)(1 << at));
         __m256i x = load256(h);
         for (int v = 0; v < 8; v++) {
-            __m256i at4 = v <= 4 ? _mm256_slli_epi32(x, 4 - v) : _mm256_srli_epi32(x, v - 4);
-            u[v] = _mm256_or_si256(u[v], _mm256_and_si256(at4, bit5));
+            __m256i moved = v <= at ? _mm256_slli_epi32(x, at - v) : _mm256_srli_epi32(x, v - at);
+            u[v] = _mm256_or_si256(u[v], _mm256_and_si256(moved, bit));
         }
     } else if (h_bytes_of(type) == 64) {
         const __m256i bits = _mm256_set1_epi8(48);
@@ -91,8 +148,18 @@ INLINE void load_quants(enum qtype type, const uint8_t *q, const uint8_t *h, __m
     }
 }
 
+/* pair times the block's sums of 16 activations: lane = pair.lo * sum16[0] + pair.hi * sum16[1]. */
+INLINE __m256i dot_sums(const struct scales *k, const struct kern_q8 *a)
+{
+    long long both;
+    __builtin_memcpy(&both, a->sum16, 8);  /* they fit in 16 bits */
+    __m256i low = _mm256_set1_epi32(0x05040100);
+    return _mm256_madd_epi16(k->pair, _mm256_shuffle_epi8(_mm256_set1_epi64x(both), low));
+}
+
 /* Exact integer dot of one block for 8 rows. maddubs adds two products in 16 bits without
- * saturating: 4-bit sums stay below 32768 over eight of them, 5-bit over four, 6-bit over two. */
+ * saturating: 2- to 4-bit sums stay below 32768 over eight of them, 5-bit over four, 6-bit over
+ * two. */
 INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scales *k,
                          const struct kern_q8 *a)
 {
@@ -103,7 +170,7 @@ INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scale
         __builtin_memcpy(&quad, a->q + 4 * v, 4);
         x[v] = _mm256_set1_epi32(quad);
     }
-    if (type == QTYPE_Q8_0) {
+    if (is_signed(type)) {
         sum = _mm256_setzero_si256();
         for (int v = 0; v < 8; v++) {
             __m256i p = _mm256_maddubs_epi16(_mm256_sign_epi8(u[v], u[v]),
@@ -112,7 +179,7 @@ INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scale
         }
         return sum;
     }
-    if (type == QTYPE_Q6_K) {
+    if (has_sub(type)) {
         sum = _mm256_setzero_si256();
         for (int i = 0; i < 2; i++) {
             const __m256i *w = u + 4 * i, *y = x + 4 * i;
@@ -120,13 +187,16 @@ INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scale
                                          _mm256_maddubs_epi16(w[1], y[1]));
             __m256i r = _mm256_add_epi16(_mm256_maddubs_epi16(w[2], y[2]),
                                          _mm256_maddubs_epi16(w[3], y[3]));
-            /* (sum - 32 * sum16) * sub, each pair of 16 bits by itself */
+            if (type == QTYPE_Q6_K)
+                sum = _mm256_add_epi32(sum, _mm256_madd_epi16(r, k->sub[i]));
+            else
+                p = _mm256_add_epi16(p, r);
             sum = _mm256_add_epi32(sum, _mm256_madd_epi16(p, k->sub[i]));
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(r, k->sub[i]));
-            __m256i off = _mm256_slli_epi32(_mm256_set1_epi32(a->sum16[i]), 5);
-            sum = _mm256_sub_epi32(sum, _mm256_mullo_epi32(off, _mm256_srai_epi32(k->sub[i], 16)));
         }
-        return sum;
+        if (type == QTYPE_Q2_K)
+            return sum;
+        __m256i off = _mm256_slli_epi32(dot_sums(k, a), type == QTYPE_Q3_K ? 2 : 5);
+        return _mm256_sub_epi32(sum, off);
     }
     __m256i p = _mm256_maddubs_epi16(u[0], x[0]), r = _mm256_maddubs_epi16(u[4], x[4]);
     for (int v = 1; v < 4; v++) {
@@ -158,7 +228,6 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
                     const struct kern_q8 *x, __m256i rows, const uint8_t *next, size_t share)
 {
     __m256 acc[8];
-    int q_bytes = type == QTYPE_Q8_0 ? 256 : 128, h_bytes = h_bytes_of(type);
     for (int t = 0; t < T; t++)
         acc[t] = _mm256_setzero_ps();
     for (size_t b = 0; b < nb; b++) {
@@ -166,13 +235,16 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
         struct scales k = load_scales(type, g->s, b);
         if (next)
             prefetch(next, share, b);
-        load_quants(type, g->q + b * (size_t)q_bytes, g->h + b * (size_t)h_bytes, u);
+        load_quants(type, g->q + b * q_bytes_of(type), g->h + b * h_bytes_of(type), u);
         for (int t = 0; t < T; t++) {
             const struct kern_q8 *a = &x[(size_t)t * nb + b];
             __m256 isum = _mm256_cvtepi32_ps(dot_block(type, u, &k, a));
             acc[t] = _mm256_fmadd_ps(isum, _mm256_mul_ps(k.s, _mm256_set1_ps(a->d)), acc[t]);
             if (has_m(type))
                 acc[t] = _mm256_fmadd_ps(k.m, _mm256_set1_ps(a->ds), acc[t]);
+            if (type == QTYPE_Q2_K)
+                acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot_sums(&k, a)),
+                                         _mm256_mul_ps(k.m, _mm256_set1_ps(a->d)), acc[t]);
         }
     }
     for (int t = 0; t < T; t++)
@@ -224,9 +296,13 @@ MATMUL_Q8(Q4_1)
 MATMUL_Q8(Q5_0)
 MATMUL_Q8(Q5_1)
 MATMUL_Q8(Q8_0)
+MATMUL_Q8(Q2_K)
+MATMUL_Q8(Q3_K)
 MATMUL_Q8(Q4_K)
 MATMUL_Q8(Q5_K)
 MATMUL_Q8(Q6_K)
+MATMUL_Q8(IQ4_NL)
+MATMUL_Q8(IQ4_XS)
 
 void kern_avx2_matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
                          size_t n_tokens, size_t group0, size_t group1)
@@ -237,9 +313,13 @@ void kern_avx2_matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, cons
     case QTYPE_Q5_0: matmul_Q5_0(y, ldy, w, x, n_tokens, group0, group1); break;
     case QTYPE_Q5_1: matmul_Q5_1(y, ldy, w, x, n_tokens, group0, group1); break;
     case QTYPE_Q8_0: matmul_Q8_0(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_Q2_K: matmul_Q2_K(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_Q3_K: matmul_Q3_K(y, ldy, w, x, n_tokens, group0, group1); break;
     case QTYPE_Q4_K: matmul_Q4_K(y, ldy, w, x, n_tokens, group0, group1); break;
     case QTYPE_Q5_K: matmul_Q5_K(y, ldy, w, x, n_tokens, group0, group1); break;
     case QTYPE_Q6_K: matmul_Q6_K(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_IQ4_NL: matmul_IQ4_NL(y, ldy, w, x, n_tokens, group0, group1); break;
+    case QTYPE_IQ4_XS: matmul_IQ4_XS(y, ldy, w, x, n_tokens, group0, group1); break;
     default: break;
     }
 }
@@ -291,22 +371,26 @@ void kern_avx2_quantize(struct kern_q8 *y, const float *x, size_t n)
 /* Eight rows of a group as binary32, out[c * 8 + r]; the values of kern_unpack_row. */
 INLINE void values_quantised(enum qtype type, float *out, const struct group *g, size_t nb)
 {
-    size_t q_bytes = type == QTYPE_Q8_0 ? 256 : 128, h_bytes = (size_t)h_bytes_of(type);
-    int off = type == QTYPE_Q4_0 ? 8 : type == QTYPE_Q5_0 ? 16 : type == QTYPE_Q6_K ? 32 : 0;
+    int off = type == QTYPE_Q4_0 ? 8 : type == QTYPE_Q5_0 ? 16 : type == QTYPE_Q6_K ? 32
+            : type == QTYPE_Q3_K ? 4 : 0;
     for (size_t b = 0; b < nb; b++) {
         __m256i u[8];
         struct scales k = load_scales(type, g->s, b);
-        load_quants(type, g->q + b * q_bytes, g->h + b * h_bytes, u);
+        load_quants(type, g->q + b * q_bytes_of(type), g->h + b * h_bytes_of(type), u);
         for (int v = 0; v < 8; v++) {
-            __m256 s = k.s;
-            if (type == QTYPE_Q6_K)
+            __m256 s = k.s, m = k.m;
+            if (has_sub(type))
                 s = _mm256_mul_ps(s, _mm256_cvtepi32_ps(_mm256_srai_epi32(k.sub[v / 4], 16)));
+            if (type == QTYPE_Q2_K) {
+                __m256i f = _mm256_srli_epi32(_mm256_slli_epi32(k.pair, v < 4 ? 16 : 0), 16);
+                m = _mm256_mul_ps(m, _mm256_cvtepi32_ps(f));
+            }
             for (int j = 0; j < 4; j++) {
                 __m256i q = _mm256_srai_epi32(_mm256_slli_epi32(u[v], 24 - 8 * j), 24);
                 q = _mm256_sub_epi32(q, _mm256_set1_epi32(off));
                 __m256 x = _mm256_mul_ps(s, _mm256_cvtepi32_ps(q));
-                if (has_m(type))
-                    x = _mm256_add_ps(x, k.m);
+                if (has_m(type) || type == QTYPE_Q2_K)
+                    x = _mm256_add_ps(x, m);
                 _mm256_storeu_ps(out + (b * 32 + (size_t)(4 * v + j)) * 8, x);
             }
         }
@@ -325,9 +409,13 @@ static void group_values(float *out, const struct kern_matrix *w, const struct p
     case QTYPE_Q5_0: values_quantised(QTYPE_Q5_0, out, &g, nb); break;
     case QTYPE_Q5_1: values_quantised(QTYPE_Q5_1, out, &g, nb); break;
     case QTYPE_Q8_0: values_quantised(QTYPE_Q8_0, out, &g, nb); break;
+    case QTYPE_Q2_K: values_quantised(QTYPE_Q2_K, out, &g, nb); break;
+    case QTYPE_Q3_K: values_quantised(QTYPE_Q3_K, out, &g, nb); break;
     case QTYPE_Q4_K: values_quantised(QTYPE_Q4_K, out, &g, nb); break;
     case QTYPE_Q5_K: values_quantised(QTYPE_Q5_K, out, &g, nb); break;
     case QTYPE_Q6_K: values_quantised(QTYPE_Q6_K, out, &g, nb); break;
+    case QTYPE_IQ4_NL: values_quantised(QTYPE_IQ4_NL, out, &g, nb); break;
+    case QTYPE_IQ4_XS: values_quantised(QTYPE_IQ4_XS, out, &g, nb); break;
     case QTYPE_F16:
         for (size_t c = 0; c < w->n_cols; c++)
             _mm256_storeu_ps(out + 8 * c, load_f16(at + 16 * c));

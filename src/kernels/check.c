@@ -110,19 +110,30 @@ static bool out_of_memory(struct check *c)
 
 static const enum qtype TYPES[] = {
     QTYPE_F32, QTYPE_F16, QTYPE_BF16, QTYPE_Q4_0, QTYPE_Q4_1, QTYPE_Q5_0, QTYPE_Q5_1, QTYPE_Q8_0,
-    QTYPE_Q4_K, QTYPE_Q5_K, QTYPE_Q6_K,
+    QTYPE_Q2_K, QTYPE_Q3_K, QTYPE_Q4_K, QTYPE_Q5_K, QTYPE_Q6_K, QTYPE_IQ4_NL, QTYPE_IQ4_XS,
 };
 
-/* Random bytes, or all bits set (the largest integers), with finite scales. */
+/* Where d, and m or dmin, are in a block of the type in the file; 0, 0 if there is no m. */
+static void scale_offsets(enum qtype type, size_t *d, size_t *m)
+{
+    *d = type == QTYPE_Q6_K ? 208 : type == QTYPE_Q3_K ? 108 : type == QTYPE_Q2_K ? 80 : 0;
+    bool has_m = type == QTYPE_Q4_1 || type == QTYPE_Q5_1 || type == QTYPE_Q2_K ||
+                 type == QTYPE_Q4_K || type == QTYPE_Q5_K;
+    *m = has_m ? *d + 2 : 0;
+}
+
+/* Random bytes, or all bits equal (the largest integers of either sign), with finite scales. */
 static uint8_t *file_rows(struct check *c, enum qtype type, size_t n_rows, size_t n_cols, bool extreme)
 {
     const struct qtype_info *info = qtype_info(type);
     size_t n_blocks = n_rows * (n_cols / info->block_elems), size = info->block_bytes;
     uint8_t *rows = malloc(n_blocks * size);
+    size_t d_at, m_at;
+    scale_offsets(type, &d_at, &m_at);
     for (size_t b = 0; rows && b < n_blocks; b++) {
         uint8_t *p = rows + b * size;
         for (size_t i = 0; i < size; i++)
-            p[i] = extreme ? 0xFF : (uint8_t)next(c);
+            p[i] = extreme ? (b % 3 == 2 ? 0 : 0xFF) : (uint8_t)next(c);
         uint16_t d = half_f32_to_f16(value(c, extreme ? 3 : 1)), m = half_f32_to_f16(value(c, 1));
         float f = value(c, 1);
         uint16_t bf = (uint16_t)(half_f32_bits(f) >> 16);
@@ -130,12 +141,10 @@ static uint8_t *file_rows(struct check *c, enum qtype type, size_t n_rows, size_
             memcpy(p, &f, 4);
         else if (type == QTYPE_BF16)
             memcpy(p, &bf, 2);
-        else if (type == QTYPE_Q6_K)
-            memcpy(p + 208, &d, 2);
         else
-            memcpy(p, &d, 2);
-        if (type == QTYPE_Q4_1 || type == QTYPE_Q5_1 || type == QTYPE_Q4_K || type == QTYPE_Q5_K)
-            memcpy(p + 2, &m, 2);
+            memcpy(p + d_at, &d, 2);
+        if (m_at)
+            memcpy(p + m_at, &m, 2);
         if (type == QTYPE_Q8_0 && extreme)
             memset(p + 2, b % 2 ? 0x80 : 0x7F, 32);
     }
@@ -197,7 +206,7 @@ static void check_matmul(struct check *c, bool f32)
             for (size_t n_rows = 1; n_rows <= 17; n_rows += n_tokens == 1 ? 1 : 5)
                 check_matmul_shape(c, type, n_rows, unit * (1 + below(c, unit == 1 ? 70 : 5)), n_tokens,
                                    below(c, 4) == 0, f32);
-        check_matmul_shape(c, type, 64, unit == 1 ? 333 : 1536 / unit * unit, 130, false, f32);
+        check_matmul_shape(c, type, 20, unit == 1 ? 333 : 1536 / unit * unit, 130, false, f32);
         check_matmul_shape(c, type, 24, unit == 1 ? 512 : 512 / unit * unit, 9, true, f32);
     }
 }

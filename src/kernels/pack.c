@@ -11,7 +11,8 @@ bool kern_type_supported(enum qtype type)
     switch (type) {
     case QTYPE_F32: case QTYPE_F16: case QTYPE_BF16:
     case QTYPE_Q4_0: case QTYPE_Q4_1: case QTYPE_Q5_0: case QTYPE_Q5_1: case QTYPE_Q8_0:
-    case QTYPE_Q4_K: case QTYPE_Q5_K: case QTYPE_Q6_K:
+    case QTYPE_Q2_K: case QTYPE_Q3_K: case QTYPE_Q4_K: case QTYPE_Q5_K: case QTYPE_Q6_K:
+    case QTYPE_IQ4_NL: case QTYPE_IQ4_XS:
         return true;
     default:
         return false;
@@ -35,14 +36,18 @@ struct pack_layout pack_layout(enum qtype type, size_t n_cols)
     case QTYPE_F32:  l.q_bytes = 32; l.s_blocks = 0; break;
     case QTYPE_F16:
     case QTYPE_BF16: l.q_bytes = 16; l.s_blocks = 0; break;
-    case QTYPE_Q4_0: l.q_bytes = 128; l.s_bytes = 16; break;
+    case QTYPE_Q4_0:
+    case QTYPE_IQ4_NL: l.q_bytes = 128; l.s_bytes = 16; break;
     case QTYPE_Q4_1: l.q_bytes = 128; l.s_bytes = 32; break;
     case QTYPE_Q5_0: l.q_bytes = 128; l.h_bytes = 32; l.s_bytes = 16; break;
     case QTYPE_Q5_1: l.q_bytes = 128; l.h_bytes = 32; l.s_bytes = 32; break;
     case QTYPE_Q8_0: l.q_bytes = 256; l.s_bytes = 16; break;
+    case QTYPE_Q2_K: l.q_bytes = 64; l.s_bytes = 32 + 8 * 16; l.s_blocks = 8; break;
+    case QTYPE_Q3_K: l.q_bytes = 64; l.h_bytes = 32; l.s_bytes = 16 + 8 * 16; l.s_blocks = 8; break;
     case QTYPE_Q4_K: l.q_bytes = 128; l.s_bytes = 32 + 8 * 16; l.s_blocks = 8; break;
     case QTYPE_Q5_K: l.q_bytes = 128; l.h_bytes = 32; l.s_bytes = 32 + 8 * 16; l.s_blocks = 8; break;
     case QTYPE_Q6_K: l.q_bytes = 128; l.h_bytes = 64; l.s_bytes = 16 + 8 * 16; l.s_blocks = 8; break;
+    case QTYPE_IQ4_XS: l.q_bytes = 128; l.s_bytes = 16 + 8 * 8; l.s_blocks = 8; break;
     default: break;
     }
     size_t n = l.s_blocks ? n_cols / KERN_BLOCK : n_cols;
@@ -118,6 +123,89 @@ static void pack_row_32(uint8_t *group, const struct pack_layout *l, enum qtype 
     }
 }
 
+/* Two bits of each of 32 columns, at bit `at` of qs[0..31], as pack.h has them: out[p], p = 0, 1. */
+static void two_bits(const uint8_t *qs, unsigned at, uint32_t out[2])
+{
+    out[0] = out[1] = 0;
+    for (unsigned v = 0; v < 8; v++)
+        out[v / 4] |= ((get32(qs + 4 * v) >> at) & 0x03030303u) << (2 * (v % 4));
+}
+
+/* Bit `at` of each of h[0..31]: bit i of byte j = column 4i+j. */
+static uint32_t one_bit(const uint8_t *h, unsigned at)
+{
+    uint32_t out = 0;
+    for (unsigned i = 0; i < 8; i++)
+        out |= ((get32(h + 4 * i) >> at) & 0x01010101u) << i;
+    return out;
+}
+
+/* Q2_K: scales[16], qs[64], d, dmin. */
+static void pack_row_2k(uint8_t *group, const struct pack_layout *l, const uint8_t *row,
+                        size_t r, size_t n_super)
+{
+    for (size_t sb = 0; sb < n_super; sb++, row += 84) {
+        uint8_t *s = group + l->s_off + sb * l->s_bytes;
+        put_f16(s, r, row + 80);
+        put_f16(s + 16, r, row + 82);
+        for (unsigned j = 0; j < 8; j++) {
+            uint8_t *q = group + (sb * 8 + j) * l->q_bytes + 4 * r;
+            uint32_t x[2];
+            two_bits(row + 16 + 32 * (j / 4), 2 * (j % 4), x);
+            put32(q, x[0]);
+            put32(q + 32, x[1]);
+            s[32 + 16 * j + r] = row[2 * j];
+            s[32 + 16 * j + 8 + r] = row[2 * j + 1];
+        }
+    }
+}
+
+/* The scale of 16 columns of Q3_K, from 12 bytes of 6-bit numbers. */
+static uint8_t q3_scale(const uint8_t *s, unsigned k)
+{
+    unsigned low = k < 8 ? s[k] & 15u : s[k - 8] >> 4u, high = (s[8 + k % 4] >> (2 * (k / 4))) & 3u;
+    return (uint8_t)((low | high << 4) - 32u);
+}
+
+/* Q3_K: hmask[32], qs[64], scales[12], d. */
+static void pack_row_3k(uint8_t *group, const struct pack_layout *l, const uint8_t *row,
+                        size_t r, size_t n_super)
+{
+    for (size_t sb = 0; sb < n_super; sb++, row += 110) {
+        uint8_t *s = group + l->s_off + sb * l->s_bytes;
+        put_f16(s, r, row + 108);
+        for (unsigned j = 0; j < 8; j++) {
+            size_t b = sb * 8 + j;
+            uint8_t *q = group + b * l->q_bytes + 4 * r;
+            uint32_t x[2];
+            two_bits(row + 32 + 32 * (j / 4), 2 * (j % 4), x);
+            put32(q, x[0]);
+            put32(q + 32, x[1]);
+            put32(group + l->h_off + b * l->h_bytes + 4 * r, one_bit(row, j));
+            s[16 + 16 * j + r] = q3_scale(row + 96, 2 * j);
+            s[16 + 16 * j + 8 + r] = q3_scale(row + 96, 2 * j + 1);
+        }
+    }
+}
+
+/* IQ4_XS: d, u16 scales_h, scales_l[4], qs[128]. */
+static void pack_row_4xs(uint8_t *group, const struct pack_layout *l, const uint8_t *row,
+                         size_t r, size_t n_super)
+{
+    for (size_t sb = 0; sb < n_super; sb++, row += 136) {
+        uint8_t *s = group + l->s_off + sb * l->s_bytes;
+        unsigned high = (unsigned)row[2] | (unsigned)row[3] << 8;
+        put_f16(s, r, row);
+        for (unsigned j = 0; j < 8; j++) {
+            uint8_t *q = group + (sb * 8 + j) * l->q_bytes + 4 * r;
+            unsigned sc = ((row[4 + j / 2] >> (4 * (j % 2))) & 15u) | ((high >> (2 * j)) & 3u) << 4;
+            s[16 + 8 * j + r] = (uint8_t)(sc - 32u);
+            for (size_t v = 0; v < 4; v++)
+                put32(q + 32 * v, get32(row + 8 + 16 * j + 4 * v));
+        }
+    }
+}
+
 /* The 6-bit scale and min of sub-block j of Q4_K and Q5_K. */
 static void k_scale(const uint8_t *s, unsigned j, uint8_t *sc, uint8_t *m)
 {
@@ -150,12 +238,8 @@ static void pack_row_45k(uint8_t *group, const struct pack_layout *l, enum qtype
                                    : (lo & 0x0F0F0F0Fu) | ((hi & 0x0F0F0F0Fu) << 4);
                 put32(group + b * l->q_bytes + 32 * v + 4 * r, x);
             }
-            if (l->h_bytes) {
-                uint32_t h = 0;
-                for (unsigned i = 0; i < 8; i++)
-                    h |= ((get32(qh + 4 * i) >> j) & 0x01010101u) << i;
-                put32(group + l->h_off + b * l->h_bytes + 4 * r, h);
-            }
+            if (l->h_bytes)
+                put32(group + l->h_off + b * l->h_bytes + 4 * r, one_bit(qh, j));
         }
     }
 }
@@ -173,9 +257,8 @@ static void pack_row_6k(uint8_t *group, const struct pack_layout *l, const uint8
             size_t b = sb * 8 + j;
             s[16 + 16 * j + r] = row[192 + 8 * half + 2 * k];
             s[16 + 16 * j + 8 + r] = row[192 + 8 * half + 2 * k + 1];
-            uint32_t h[2] = {0, 0};
-            for (unsigned v = 0; v < 8; v++)
-                h[v / 4] |= ((get32(qh + 4 * v) >> (2 * k)) & 0x03030303u) << (2 * (v % 4));
+            uint32_t h[2];
+            two_bits(qh, 2 * k, h);
             for (unsigned v = 0; v < 4; v++) {
                 uint32_t lo = get32(ql + 4 * v), hi = get32(ql + 16 + 4 * v);
                 uint32_t x = k / 2 ? ((lo >> 4) & 0x0F0F0F0Fu) | (hi & 0xF0F0F0F0u)
@@ -203,6 +286,12 @@ void kern_pack(const struct kern_matrix *w, const uint8_t *rows, size_t group0, 
                 pack_float_row(group, row, r, w->n_cols, info->block_bytes);
             else if (info->block_elems == 32)
                 pack_row_32(group, &l, w->type, row, r, w->n_cols / 32);
+            else if (w->type == QTYPE_Q2_K)
+                pack_row_2k(group, &l, row, r, w->n_cols / 256);
+            else if (w->type == QTYPE_Q3_K)
+                pack_row_3k(group, &l, row, r, w->n_cols / 256);
+            else if (w->type == QTYPE_IQ4_XS)
+                pack_row_4xs(group, &l, row, r, w->n_cols / 256);
             else if (w->type == QTYPE_Q6_K)
                 pack_row_6k(group, &l, row, r, w->n_cols / 256);
             else

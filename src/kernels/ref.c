@@ -11,13 +11,13 @@
 
 /* ---- weights: one block of 32 columns of one row, as integers and scales ------------------ */
 
-/* Column k has the value  (q[k] - off) * s + m  for types without sub-scales; Q6_K has
- * (q[k] - 32) * sub[k / 16] * s. q holds q - off already. */
+/* Column k has the value  q[k] * sub[k / 16] * s + m * msub[k / 16]. */
 struct block {
     int32_t q[KERN_BLOCK];
-    int32_t sub[2];       /* integer scales of columns 0..15 and 16..31 (1 except Q6_K) */
+    int32_t sub[2];       /* integer scales of columns 0..15 and 16..31 (1 except Q2_K, Q3_K, Q6_K) */
+    int32_t msub[2];      /* the same for m (1 except Q2_K) */
     float s, m;           /* binary32, exact products of what the file holds */
-    bool has_m;
+    bool has_m, has_msub;
 };
 
 static float f16_at(const uint8_t *p, size_t r)
@@ -41,17 +41,21 @@ static void load_block(struct block *k, const struct kern_matrix *w, const struc
         size_t v = c / 4, j = c % 4;
         if (w->type == QTYPE_Q8_0)
             k->q[c] = (int8_t)q[32 * v + j];
+        else if (l->q_bytes == 64)
+            k->q[c] = (q[32 * (v / 4) + j] >> (2 * (v % 4))) & 3;
         else
             k->q[c] = (q[32 * (v % 4) + j] >> (4 * (v / 4))) & 15;
         if (l->h_bytes == 32)
-            k->q[c] |= ((h[j] >> v) & 1) << 4;
+            k->q[c] |= ((h[j] >> v) & 1) << (w->type == QTYPE_Q3_K ? 2 : 4);
         else if (l->h_bytes == 64)
             k->q[c] |= ((h[32 * (v / 4) + j] >> (2 * (v % 4))) & 3) << 4;
+        if (w->type == QTYPE_IQ4_NL || w->type == QTYPE_IQ4_XS)
+            k->q[c] = PACK_IQ4[k->q[c]];
     }
-    k->sub[0] = k->sub[1] = 1;
+    k->sub[0] = k->sub[1] = k->msub[0] = k->msub[1] = 1;
     k->s = f16_at(s, r);
     k->m = 0;
-    k->has_m = false;
+    k->has_m = k->has_msub = false;
     switch (w->type) {
     case QTYPE_Q4_0: off = 8; break;
     case QTYPE_Q5_0: off = 16; break;
@@ -68,13 +72,27 @@ static void load_block(struct block *k, const struct kern_matrix *w, const struc
         k->has_m = true;
         break;
     }
+    case QTYPE_Q3_K:
     case QTYPE_Q6_K: {
         const uint8_t *sc = s + 16 + 16 * (b % 8);
-        off = 32;
+        off = w->type == QTYPE_Q3_K ? 4 : 32;
         k->sub[0] = (int8_t)sc[r];
         k->sub[1] = (int8_t)sc[8 + r];
         break;
     }
+    case QTYPE_Q2_K: {
+        const uint8_t *sc = s + 32 + 16 * (b % 8);
+        for (size_t i = 0; i < 2; i++) {
+            k->sub[i] = sc[8 * i + r] & 15;
+            k->msub[i] = sc[8 * i + r] >> 4;
+        }
+        k->m = -f16_at(s + 16, r);
+        k->has_m = k->has_msub = true;
+        break;
+    }
+    case QTYPE_IQ4_XS:
+        k->s = k->s * (float)(int8_t)s[16 + 8 * (b % 8) + r];
+        break;
     default:
         break;
     }
@@ -88,7 +106,7 @@ static void block_values(const struct block *k, float out[KERN_BLOCK])
 {
     for (size_t c = 0; c < KERN_BLOCK; c++) {
         float v = (k->s * (float)k->sub[c / 16]) * (float)k->q[c];
-        out[c] = k->has_m ? v + k->m : v;
+        out[c] = k->has_m ? v + k->m * (float)k->msub[c / 16] : v;
     }
 }
 
@@ -170,7 +188,12 @@ static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const s
                 }
                 int32_t isum = k.sub[0] * lo + k.sub[1] * hi;
                 float acc = fmaf((float)isum, k.s * a->d, y[t * ldy + r]);
-                y[t * ldy + r] = k.has_m ? fmaf(k.m, a->ds, acc) : acc;
+                if (k.has_msub)
+                    acc = fmaf((float)(k.msub[0] * a->sum16[0] + k.msub[1] * a->sum16[1]),
+                               k.m * a->d, acc);
+                else if (k.has_m)
+                    acc = fmaf(k.m, a->ds, acc);
+                y[t * ldy + r] = acc;
             }
         }
     }
