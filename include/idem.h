@@ -71,7 +71,7 @@ struct idem_model_options {  /* all zero is the default */
 struct idem_model_info {
     const char *path;
     const char *name;         /* general.name, or the file's name */
-    const char *arch;         /* "llama", "qwen2", "gemma3" */
+    const char *arch;         /* general.architecture: "llama", "gemma2", … */
     const char *tokenizer;    /* "gpt2/smollm", "llama/default": model/pre */
     const char *chat_family;  /* "chatml", "gemma", … or NULL: no template in the file */
     const char *kernels;      /* "ref", "avx2" */
@@ -79,6 +79,9 @@ struct idem_model_info {
     uint32_t n_vocab;         /* length of a logits vector */
     uint32_t n_ctx_train, n_ctx;
     uint32_t n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff;
+    uint32_t sliding_window;  /* positions that a windowed layer sees; 0: every layer sees all */
+    const char *rope;         /* "none", "plain", "linear", "factors" (Llama 3), "short" or "long"
+                                 (LongRoPE, chosen by n_ctx); NULL if vocab_only */
     uint64_t n_params;
     uint64_t file_bytes;
     uint64_t kv_bytes_per_block; /* memory of one KV block: 64 tokens in all layers */

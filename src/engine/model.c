@@ -12,14 +12,16 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/detmath.h"
 #include "base/digest.h"
 #include "base/qtype.h"
 #include "base/utf8.h"
 #include "engine/kv.h"
 #include "engine/weights.h"
 
-static const struct arch *const archs[] = {&arch_llama, &arch_qwen2, &arch_gemma3};
+static const struct arch *const archs[] = {
+    &arch_llama, &arch_qwen2, &arch_qwen3, &arch_gemma2, &arch_gemma3, &arch_gpt2, &arch_phi2,
+    &arch_phi3, &arch_minicpm, &arch_granite, &arch_minicpm3,
+};
 enum { N_ARCHS = sizeof archs / sizeof archs[0] };
 
 /* Ranges that no known model leaves; inside them no size computed below overflows. */
@@ -120,12 +122,9 @@ static int read_heads(struct weights *w, struct hparams *h, struct idem_err *err
                                    "is missing");
         h->head_dim = h->n_embd / h->n_head;
     }
-    uint32_t value_length = h->head_dim;
-    if (weights_u32(w, "attention.value_length", false, 2, MAX_HEAD_DIM, &value_length, err) != 0)
+    h->v_dim = h->head_dim;
+    if (weights_u32(w, "attention.value_length", false, 2, MAX_HEAD_DIM, &h->v_dim, err) != 0)
         return -1;
-    if (value_length != h->head_dim)
-        return weights_err_key(w, "attention.value_length", err,
-                               "is not the length of a key, and idem wants both equal");
     if (h->head_dim < 2 || h->head_dim > MAX_HEAD_DIM || h->head_dim % 2 != 0)
         return weights_err_key(w, shared ? "attention.head_count" : "attention.key_length", err,
                                "gives heads whose dimension is not an even number in 2 to 4096");
@@ -137,9 +136,26 @@ static int read_heads(struct weights *w, struct hparams *h, struct idem_err *err
     return 0;
 }
 
-static int read_hparams(struct weights *w, struct idem_model *m, struct idem_err *err)
+static int choose_context(struct idem_model *m, const struct idem_model_options *o,
+                          struct idem_err *err)
+{
+    m->info.n_ctx = m->hp.n_ctx_train;
+    if (o->n_ctx == 0)
+        return 0;
+    if (o->n_ctx > m->hp.n_ctx_train)
+        return err_set(err, IDEM_ERR_USAGE, "a context of %u tokens exceeds the %u that %s was "
+                       "trained for; ask for at most that", o->n_ctx, m->hp.n_ctx_train,
+                       m->info.path);
+    m->info.n_ctx = o->n_ctx;
+    return 0;
+}
+
+static int read_hparams(struct weights *w, struct idem_model *m, const struct idem_model_options *o,
+                        struct idem_err *err)
 {
     struct hparams *h = &m->hp;
+    const char *eps = m->arch->layer_norm ? "attention.layer_norm_epsilon"
+                                          : "attention.layer_norm_rms_epsilon";
     uint32_t n_expert = 0, max_layers = (uint32_t)(gguf_n_tensors(w->g) < MAX_DIM
                                                    ? gguf_n_tensors(w->g) : MAX_DIM);
     if (max_layers == 0)
@@ -157,54 +173,16 @@ static int read_hparams(struct weights *w, struct idem_model *m, struct idem_err
         weights_u32(w, "context_length", true, 1, MAX_CTX, &h->n_ctx_train, err) != 0 ||
         weights_u32(w, "embedding_length", true, 1, MAX_DIM, &h->n_embd, err) != 0 ||
         weights_u32(w, "feed_forward_length", true, 1, MAX_DIM, &h->n_ff, err) != 0 ||
-        weights_f32(w, "attention.layer_norm_rms_epsilon", true, 0.0f, 1.0f, &h->eps, err) != 0 ||
-        read_heads(w, h, err) != 0)
+        weights_f32(w, eps, true, 0.0f, 1.0f, &h->eps, err) != 0 ||
+        read_heads(w, h, err) != 0 || choose_context(m, o, err) != 0)
         return -1;
     const struct gguf_tensor *embd = gguf_find_tensor(w->g, "token_embd.weight");
     if (embd && (embd->n_dims != 2 || embd->ne[1] < 1 || embd->ne[1] > INT32_MAX))
         return gguf_err_tensor(w->g, embd, err, "is not a matrix of one row per token");
     h->n_vocab = embd ? (uint32_t)embd->ne[1] : 0;
-    h->embd_scale = 1.0f;
+    h->embd_scale = h->residual_scale = h->out_scale = 1.0f;
     h->attn_scale = 1.0f / sqrtf((float)h->head_dim);
     return m->arch->read_hparams(w, m, err);
-}
-
-static int build_rope(struct idem_model *m, struct rope *r, float base, double scale,
-                      const float *factor, struct idem_err *err)
-{
-    uint32_t n = m->hp.n_rot / 2;
-    r->freq = arena_array(&m->arena, n, sizeof(double));
-    if (!r->freq)
-        return err_memory(err, "the frequencies of the rotary embedding", n * sizeof(double));
-    for (uint32_t i = 0; i < n; i++)
-        r->freq[i] = det_pow((double)base, -2.0 * (double)i / (double)m->hp.n_rot);
-    r->factor = factor;
-    r->scale = scale;
-    return 0;
-}
-
-int model_rope(struct weights *w, struct idem_model *m, struct idem_err *err)
-{
-    double scale;
-    float base = 10000.0f, *factor;
-    if (weights_f32(w, "rope.freq_base", false, 1.0f, 1e12f, &base, err) != 0 ||
-        weights_rope_scaling(w, &scale, err) != 0 ||
-        weights_vector(w, &factor, m->hp.n_rot / 2, false, err, "rope_freqs.weight") != 0)
-        return -1;
-    for (uint32_t i = 0; factor && i < m->hp.n_rot / 2; i++)
-        if (!(factor[i] >= 1e-6f && factor[i] <= 1e6f))
-            return gguf_err_tensor(w->g, gguf_find_tensor(w->g, "rope_freqs.weight"), err,
-                                   "element %u is %.9g, which is no divisor of a frequency", i,
-                                   (double)factor[i]);
-    return build_rope(m, &m->rope[MODEL_ROPE_GLOBAL], base, scale, factor, err);
-}
-
-int model_rope_local(struct weights *w, struct idem_model *m, struct idem_err *err)
-{
-    float base = 10000.0f;
-    if (weights_f32(w, "rope.freq_base_swa", false, 1.0f, 1e12f, &base, err) != 0)
-        return -1;
-    return build_rope(m, &m->rope[MODEL_ROPE_LOCAL], base, 1.0, NULL, err);
 }
 
 /* ---- weights ---------------------------------------------------------------------------------- */
@@ -221,6 +199,8 @@ static int read_weights(struct weights *w, struct idem_model *m, struct idem_err
             return -1;
     }
     if (weights_vector(w, &m->output_norm, h->n_embd, true, err, "output_norm.weight") != 0 ||
+        (m->arch->layer_norm &&
+         weights_vector(w, &m->output_norm_b, h->n_embd, true, err, "output_norm.bias") != 0) ||
         weights_vector(w, &m->output_bias, h->n_vocab, false, err, "output.bias") != 0)
         return -1;
     m->layers = arena_array(&m->arena, h->n_layer, sizeof *m->layers);
@@ -246,22 +226,9 @@ static void fill_info(struct idem_model *m)
     i->n_head_kv = h->n_head_kv;
     i->head_dim = h->head_dim;
     i->n_ff = h->n_ff;
+    i->sliding_window = h->window;
     const struct kern_attn_shape shape = model_attn_shape(m);
     i->kv_bytes_per_block = kv_block_bytes(h->n_layer, h->n_head_kv, &shape);
-}
-
-static int choose_context(struct idem_model *m, const struct idem_model_options *o,
-                          struct idem_err *err)
-{
-    m->info.n_ctx = m->hp.n_ctx_train;
-    if (o->n_ctx == 0)
-        return 0;
-    if (o->n_ctx > m->hp.n_ctx_train)
-        return err_set(err, IDEM_ERR_USAGE, "a context of %u tokens exceeds the %u that %s was "
-                       "trained for; ask for at most that", o->n_ctx, m->hp.n_ctx_train,
-                       m->info.path);
-    m->info.n_ctx = o->n_ctx;
-    return 0;
 }
 
 static int open_weights(struct idem_model *m, const struct gguf *g,
@@ -270,8 +237,7 @@ static int open_weights(struct idem_model *m, const struct gguf *g,
     struct weights w = {.g = g, .arch = m->info.arch, .arena = &m->arena};
     struct pool *pool = NULL;
     int rc = -1;
-    if (find_arch(m, g, err) != 0 || read_hparams(&w, m, err) != 0 ||
-        choose_context(m, o, err) != 0)
+    if (find_arch(m, g, err) != 0 || read_hparams(&w, m, o, err) != 0)
         goto done;
     if (m->hp.n_vocab == 0) {
         err_set(err, IDEM_ERR_FORMAT, "%s: tensor 'token_embd.weight' is missing", gguf_path(g));
@@ -401,14 +367,18 @@ const struct idem_model_info *idem_model_info(const struct idem_model *m)
 struct kern_attn_shape model_attn_shape(const struct idem_model *m)
 {
     return (struct kern_attn_shape){
-        .k_dim = m->hp.head_dim, .v_dim = m->hp.head_dim, .f16 = !m->f32 };
+        .k_dim = m->hp.head_dim, .v_dim = m->hp.v_dim, .softcap = m->hp.attn_softcap,
+        .f16 = !m->f32 };
 }
 
 size_t model_max_cols(const struct idem_model *m)
 {
-    size_t n_q = (size_t)m->hp.n_head * m->hp.head_dim;
-    size_t n = m->hp.n_embd > m->hp.n_ff ? m->hp.n_embd : m->hp.n_ff;
-    return n_q > n ? n_q : n;
+    const struct hparams *h = &m->hp;
+    const size_t widths[] = {h->n_embd, h->n_ff, (size_t)h->n_head * h->v_dim, h->q_lora, h->kv_lora};
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++)
+        n = widths[i] > n ? widths[i] : n;
+    return n;
 }
 
 /* ---- digest ------------------------------------------------------------------------------------- */

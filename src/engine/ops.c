@@ -12,9 +12,8 @@
 /* Below this many floats a job is not worth waking other threads. */
 enum { MIN_FLOATS_PER_ITEM = 8192 };
 
-typedef void (*row_fn)(void *arg, size_t row);
 struct rows {
-    row_fn fn;
+    ops_row_fn fn;
     void *arg;
     size_t n, per_item;
 };
@@ -29,11 +28,16 @@ static void rows_item(void *arg, size_t item, unsigned thread)
 }
 
 /* fn(arg, row) for n rows of n_floats each. */
-static void for_rows(struct pool *pool, size_t n, size_t n_floats, row_fn fn, void *arg)
+static void for_rows(struct pool *pool, size_t n, size_t n_floats, ops_row_fn fn, void *arg)
 {
     struct rows r = {.fn = fn, .arg = arg, .n = n};
     r.per_item = MIN_FLOATS_PER_ITEM / (n_floats + 1) + 1;
     pool_run(pool, rows_item, &r, (n + r.per_item - 1) / r.per_item);
+}
+
+void ops_for_rows(struct pass *p, size_t n_floats, ops_row_fn fn, void *arg)
+{
+    for_rows(p->pool, p->n, n_floats, fn, arg);
 }
 
 /* ---- preparing a pass ------------------------------------------------------------------------ */
@@ -58,7 +62,7 @@ size_t ops_scratch_bytes(const struct idem_model *m)
 {
     size_t matmul = kern_scratch_bytes(model_max_cols(m));
     size_t attn = round64(OPS_TILE_QUERIES * sizeof(struct kern_attn)) +
-                  kern_attn_scratch_bytes(m->hp.head_dim, m->hp.head_dim);
+                  kern_attn_scratch_bytes(m->hp.head_dim, m->hp.v_dim);
     return round64(matmul > attn ? matmul : attn);
 }
 
@@ -75,8 +79,8 @@ static void rope_row(void *arg, size_t row)
             if (rope->factor)
                 angle /= (double)rope->factor[i];
             angle *= rope->scale;
-            c[i] = (float)det_cos(angle);
-            s[i] = (float)det_sin(angle);
+            c[i] = (float)(det_cos(angle) * rope->mscale);
+            s[i] = (float)(det_sin(angle) * rope->mscale);
         }
     }
 }
@@ -111,28 +115,66 @@ void ops_embed(struct pass *p)
     for_rows(p->pool, p->n, (size_t)p->m->hp.n_embd * 4, embed_row, p);
 }
 
+static void embed_position(void *arg, size_t row)
+{
+    const struct pass *p = arg;
+    size_t n = p->m->hp.n_embd;
+    float *x = p->x + row * n, *e = p->h + row * n;
+    kern_unpack_row(&p->m->pos_embd, p->pos[row], e);
+    p->k->add(x, e, n);
+}
+
+void ops_embed_positions(struct pass *p)
+{
+    for_rows(p->pool, p->n, (size_t)p->m->hp.n_embd * 4, embed_position, p);
+}
+
 /* ---- vectors ------------------------------------------------------------------------------------ */
 
 struct norm {
     const struct pass *p;
     float *y;
-    const float *x, *w;
+    const float *x, *w, *b;
     size_t per_row, n_cols;
 };
 
 static void norm_row(void *arg, size_t row)
 {
     const struct norm *j = arg;
-    for (size_t i = row * j->per_row; i < (row + 1) * j->per_row; i++)
-        j->p->k->rmsnorm(j->y + i * j->n_cols, j->x + i * j->n_cols, j->w, j->n_cols,
-                         j->p->m->hp.eps);
+    const struct kern_ops *k = j->p->k;
+    float eps = j->p->m->hp.eps;
+    for (size_t i = row * j->per_row; i < (row + 1) * j->per_row; i++) {
+        float *y = j->y + i * j->n_cols;
+        const float *x = j->x + i * j->n_cols;
+        if (j->b)
+            k->layernorm(y, x, j->w, j->b, j->n_cols, eps);
+        else
+            k->rmsnorm(y, x, j->w, j->n_cols, eps);
+    }
 }
 
-void ops_rmsnorm(struct pass *p, float *y, const float *x, const float *w, size_t per_row,
-                 size_t n_cols)
+void ops_norm(struct pass *p, float *y, const float *x, const float *w, const float *b)
 {
-    struct norm j = {p, y, x, w, per_row, n_cols};
+    struct norm j = {p, y, x, w, b, 1, p->m->hp.n_embd};
+    for_rows(p->pool, p->n, j.n_cols, norm_row, &j);
+}
+
+void ops_norm_parts(struct pass *p, float *y, const float *x, const float *w, size_t per_row,
+                    size_t n_cols)
+{
+    struct norm j = {p, y, x, w, NULL, per_row, n_cols};
     for_rows(p->pool, p->n, per_row * n_cols, norm_row, &j);
+}
+
+void ops_output_norm(const struct idem_model *m, float *y, const float *x)
+{
+    size_t n = m->hp.n_embd;
+    if (m->output_norm_b)
+        m->k->layernorm(y, x, m->output_norm, m->output_norm_b, n, m->hp.eps);
+    else
+        m->k->rmsnorm(y, x, m->output_norm, n, m->hp.eps);
+    if (m->hp.out_scale != 1.0f)
+        m->k->scale(y, y, m->hp.out_scale, n);
 }
 
 static void silu_row(void *arg, size_t row)
@@ -159,19 +201,34 @@ void ops_gelu_mul(struct pass *p)
     for_rows(p->pool, p->n, (size_t)p->m->hp.n_ff * 2, gelu_row, p);
 }
 
+static void gelu_alone_row(void *arg, size_t row)
+{
+    const struct pass *p = arg;
+    size_t n = p->m->hp.n_ff;
+    p->k->gelu(p->gate + row * n, p->gate + row * n, n);
+}
+
+void ops_gelu(struct pass *p)
+{
+    for_rows(p->pool, p->n, (size_t)p->m->hp.n_ff * 2, gelu_alone_row, p);
+}
+
 struct add {
     const struct pass *p;
-    const float *h;
+    float *h;
 };
 
 static void add_row(void *arg, size_t row)
 {
     const struct add *j = arg;
-    size_t n = j->p->m->hp.n_embd;
-    j->p->k->add(j->p->x + row * n, j->h + row * n, n);
+    const struct hparams *hp = &j->p->m->hp;
+    float *h = j->h + row * hp->n_embd;
+    if (hp->residual_scale != 1.0f)
+        j->p->k->scale(h, h, hp->residual_scale, hp->n_embd);
+    j->p->k->add(j->p->x + row * hp->n_embd, h, hp->n_embd);
 }
 
-void ops_add(struct pass *p, const float *h)
+void ops_add(struct pass *p, float *h)
 {
     struct add j = {p, h};
     for_rows(p->pool, p->n, p->m->hp.n_embd, add_row, &j);
@@ -318,16 +375,18 @@ static void rope_store_row(void *arg, size_t row)
     struct pass *p = j->p;
     const struct hparams *hp = &p->m->hp;
     uint32_t r = p->m->layers[j->il].rope;
-    size_t hd = hp->head_dim, n_q = hp->n_head * hd, n_kv = hp->n_head_kv * hd;
+    size_t hd = hp->head_dim, vd = hp->v_dim, n_q = hp->n_head * hd;
     const float *c = p->cos[r] + row * (hp->n_rot / 2), *s = p->sin[r] + row * (hp->n_rot / 2);
-    float *q = p->q + row * n_q, *key = p->key + row * n_kv;
-    const float *val = p->val + row * n_kv;
-    p->k->rope(q, hp->n_head, hd, hp->n_rot, c, s, hp->rope_neox);
-    p->k->rope(key, hp->n_head_kv, hd, hp->n_rot, c, s, hp->rope_neox);
+    float *q = p->q + row * n_q, *key = p->key + row * hp->n_head_kv * hd;
+    const float *val = p->val + row * hp->n_head_kv * vd;
+    if (hp->n_rot > 0) {
+        p->k->rope(q + hp->rot_first, hp->n_head, hd, hp->n_rot, c, s, hp->rope_neox);
+        p->k->rope(key + hp->rot_first, hp->n_head_kv, hd, hp->n_rot, c, s, hp->rope_neox);
+    }
     p->k->scale(q, q, hp->attn_scale, n_q);
     for (size_t h = 0; h < hp->n_head_kv; h++) {
         uint8_t *k = kv_plane(p->kv, p->seq[row], p->pos[row] / KERN_KV, j->il, h);
-        p->k->kv_store(k, k + p->kv->k_bytes, &p->kv->shape, key + h * hd, val + h * hd,
+        p->k->kv_store(k, k + p->kv->k_bytes, &p->kv->shape, key + h * hd, val + h * vd,
                        p->pos[row] % KERN_KV);
     }
 }
@@ -354,7 +413,7 @@ static void attn_item(void *arg, size_t item, unsigned thread)
     struct pass *p = j->p;
     const struct hparams *hp = &p->m->hp;
     uint32_t window = p->m->layers[j->il].window;
-    size_t group = group_size(p->m), hd = hp->head_dim, n_q = hp->n_head * hd;
+    size_t group = group_size(p->m), hd = hp->head_dim, vd = hp->v_dim;
     size_t split = item % j->n_split, kvh = item / j->n_split % hp->n_head_kv;
     const struct pass_tile *tile = &p->tiles[item / j->n_split / hp->n_head_kv];
     size_t h0 = kvh * group + split * group / j->n_split;
@@ -365,8 +424,8 @@ static void attn_item(void *arg, size_t item, unsigned thread)
     size_t n = 0;
     for (size_t row = tile->row0; row < tile->row0 + tile->n_rows; row++)
         for (size_t h = h0; h < h1; h++, n++)
-            a[n] = (struct kern_attn){.q = p->q + row * n_q + h * hd,
-                                      .o = p->a + row * n_q + h * hd};
+            a[n] = (struct kern_attn){.q = p->q + (row * hp->n_head + h) * hd,
+                                      .o = p->a + (row * hp->n_head + h) * vd};
 
     size_t first = p->pos[tile->row0], last = first + tile->n_rows - 1;
     size_t low = window && first + 1 > window ? first + 1 - window : 0;
@@ -376,7 +435,7 @@ static void attn_item(void *arg, size_t item, unsigned thread)
         const uint8_t *k = kv_plane(p->kv, tile->span->seq, b, j->il, kvh);
         p->k->attn_block(a, n, k, k + p->kv->k_bytes, &p->kv->shape, scratch);
     }
-    p->k->attn_finish(a, n, hd);
+    p->k->attn_finish(a, n, vd);
 }
 
 void ops_attention(struct pass *p, uint32_t il)

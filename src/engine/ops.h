@@ -42,9 +42,10 @@ struct pass {
 
     float *x;                     /* [n][n_embd] residual stream */
     float *h;                     /* [n][n_embd] normed input, and output of a branch */
-    float *q, *a;                 /* [n][n_head][head_dim] queries, attention's output */
-    float *key, *val;             /* [n][n_head_kv][head_dim] */
+    float *q, *a;                 /* [n][n_head][head_dim] queries, [n_head][v_dim] attention's output */
+    float *key, *val;             /* [n][n_head_kv][head_dim], [n][n_head_kv][v_dim] */
     float *gate, *up;             /* [n][n_ff] */
+    float *q_a, *kv_a, *k_rope, *kv_b;   /* of struct mla: [n][rows of the matrix], else empty */
     float *cos[MODEL_N_ROPES], *sin[MODEL_N_ROPES];   /* [n][n_rot / 2] */
     struct kern_q8 *xq;           /* [n][max_cols / 32] quantised input of a matrix product */
 
@@ -62,10 +63,21 @@ void ops_prepare(struct pass *p);
 /* x = embedding of tokens, times hp.embd_scale. */
 void ops_embed(struct pass *p);
 
-/* y[n][n_cols] = rmsnorm(x[n][n_cols]) * w, eps of the model; y may be x. Also for heads:
- * n_cols = head_dim and per_row vectors in each row. */
-void ops_rmsnorm(struct pass *p, float *y, const float *x, const float *w, size_t per_row,
-                 size_t n_cols);
+/* x = x + learned embedding of the positions. */
+void ops_embed_positions(struct pass *p);
+
+/* fn(arg, row) for all rows of the pass, each about n_floats of work, split over the pool. */
+typedef void (*ops_row_fn)(void *arg, size_t row);
+void ops_for_rows(struct pass *p, size_t n_floats, ops_row_fn fn, void *arg);
+
+/* y[n][n_embd] = norm(x[n][n_embd]): LayerNorm if there is a bias b, else RMSNorm; eps of the
+ * model; y may be x. */
+void ops_norm(struct pass *p, float *y, const float *x, const float *w, const float *b);
+/* RMSNorm of parts of rows: per_row vectors of n_cols in each (heads, latents). */
+void ops_norm_parts(struct pass *p, float *y, const float *x, const float *w, size_t per_row,
+                    size_t n_cols);
+/* The norm before the output matrix, and hp.out_scale, for one row. */
+void ops_output_norm(const struct idem_model *m, float *y, const float *x);
 
 /* out[i].y[n][W.n_rows] = W x + bias, for up to three matrices with the same input x[n][n_cols]. */
 struct ops_linear { const struct kern_matrix *w; const float *bias; float *y; };
@@ -82,7 +94,8 @@ void ops_attention(struct pass *p, uint32_t il);
 
 void ops_silu_mul(struct pass *p);              /* gate = silu(gate) * up */
 void ops_gelu_mul(struct pass *p);              /* gate = gelu_tanh(gate) * up */
-void ops_add(struct pass *p, const float *h);   /* x = x + h[n][n_embd] */
+void ops_gelu(struct pass *p);                  /* gate = gelu_tanh(gate) */
+void ops_add(struct pass *p, float *h);         /* x = x + h[n][n_embd] * hp.residual_scale */
 
 /* An error naming layer il, sequence position and token if x is not finite. */
 int ops_check(struct pass *p, uint32_t il, struct idem_err *err);

@@ -57,8 +57,7 @@ static void *carve(uint8_t *base, size_t *at, size_t n, size_t size)
 static size_t lay_out(struct idem_session *s, struct pass *p, uint8_t *base, size_t rows)
 {
     const struct hparams *hp = &s->m->hp;
-    size_t at = 0, n_q = (size_t)hp->n_head * hp->head_dim;
-    size_t n_kv = (size_t)hp->n_head_kv * hp->head_dim, f = sizeof(float);
+    size_t at = 0, f = sizeof(float), n_head = hp->n_head, n_head_kv = hp->n_head_kv;
     p->tokens = carve(base, &at, rows, sizeof *p->tokens);
     p->pos = carve(base, &at, rows, sizeof *p->pos);
     p->seq = carve(base, &at, rows, sizeof(const struct kv_seq *));
@@ -67,12 +66,18 @@ static size_t lay_out(struct idem_session *s, struct pass *p, uint8_t *base, siz
     s->wanted = carve(base, &at, rows, sizeof *s->wanted);
     p->x = carve(base, &at, rows * hp->n_embd, f);
     p->h = carve(base, &at, rows * hp->n_embd, f);
-    p->q = carve(base, &at, rows * n_q, f);
-    p->a = carve(base, &at, rows * n_q, f);
-    p->key = carve(base, &at, rows * n_kv, f);
-    p->val = carve(base, &at, rows * n_kv, f);
+    p->q = carve(base, &at, rows * n_head * hp->head_dim, f);
+    p->a = carve(base, &at, rows * n_head * hp->v_dim, f);
+    p->key = carve(base, &at, rows * n_head_kv * hp->head_dim, f);
+    p->val = carve(base, &at, rows * n_head_kv * hp->v_dim, f);
     p->gate = carve(base, &at, rows * hp->n_ff, f);
     p->up = carve(base, &at, rows * hp->n_ff, f);
+    if (hp->kv_lora > 0) {
+        p->q_a = carve(base, &at, rows * hp->q_lora, f);
+        p->kv_a = carve(base, &at, rows * hp->kv_lora, f);
+        p->k_rope = carve(base, &at, rows * hp->n_rot, f);
+        p->kv_b = carve(base, &at, rows * n_head * (hp->rot_first + hp->v_dim), f);
+    }
     for (size_t r = 0; r < MODEL_N_ROPES; r++) {
         size_t n = s->m->rope[r].freq ? rows * (hp->n_rot / 2) : 0;
         p->cos[r] = carve(base, &at, n, f);
@@ -344,15 +349,16 @@ static int output(struct idem_session *s, size_t n_wanted, idem_logits_fn fn, vo
         size_t n = n_wanted - w0 < OUTPUT_ROWS ? n_wanted - w0 : OUTPUT_ROWS;
         const struct wanted *w = s->wanted + w0;
         for (size_t i = 0; i < n; i++)
-            m->k->rmsnorm(p->h + i * n_embd, p->x + w[i].row * n_embd, m->output_norm, n_embd,
-                          m->hp.eps);
+            ops_output_norm(m, p->h + i * n_embd, p->x + w[i].row * n_embd);
         ops_linear_rows(p, n, p->h, &(struct ops_linear){m->output, m->output_bias, s->logits}, 1);
         for (size_t i = 0; i < n; i++) {
-            const float *logits = s->logits + i * n_vocab;
+            float *logits = s->logits + i * n_vocab;
             if (!m->k->all_finite(logits, n_vocab))
                 return err_set(err, IDEM_ERR_NUMERIC, "%s: the output layer gives NaN or infinity "
                                "after position %zu; the model's weights are damaged",
                                m->info.path, w[i].pos);
+            if (m->hp.final_softcap != 0.0f)
+                m->k->softcap(logits, logits, m->hp.final_softcap, n_vocab);
             if (fn && fn(ctx, w[i].item, w[i].pos, logits) != 0)
                 return err_set(err, IDEM_ERR_INTERRUPTED, "stopped by the caller after position "
                                "%zu of item %zu", w[i].pos, w[i].item);

@@ -68,7 +68,7 @@ int weights_err_key(struct weights *w, const char *name, struct idem_err *err, c
     return gguf_err_key(w->g, full_key(w, name, &k), err, "%s", msg);
 }
 
-int weights_rope_scaling(struct weights *w, double *scale, struct idem_err *err)
+int weights_rope_scaling(struct weights *w, bool allow_long, double *scale, struct idem_err *err)
 {
     struct key k;
     struct gguf_str type = {0};
@@ -78,6 +78,8 @@ int weights_rope_scaling(struct weights *w, double *scale, struct idem_err *err)
     if (gguf_get_str(w->g, k.s, false, &type, err) != 0)
         return -1;
     if (type.data && type.len == 4 && memcmp(type.data, "none", 4) == 0)
+        return 0;
+    if (allow_long && type.data && type.len == 8 && memcmp(type.data, "longrope", 8) == 0)
         return 0;
     if (type.data && !(type.len == 6 && memcmp(type.data, "linear", 6) == 0)) {
         gguf_err_key(w->g, k.s, err, "rope scaling '%.*s' is not supported, only 'none' and "
@@ -205,6 +207,19 @@ int weights_matrix(struct weights *w, struct kern_matrix *out, size_t n_rows, si
     return declare_rows(w, out, t, n_rows, 0, n_rows, n_cols, err);
 }
 
+int weights_rows(struct weights *w, struct kern_matrix *out, size_t n_rows_all, size_t row0,
+                 size_t n_rows, size_t n_cols, struct idem_err *err, const char *fmt, ...)
+{
+    struct name name;
+    va_list ap;
+    va_start(ap, fmt);
+    const struct gguf_tensor *t = find(w, &name, fmt, ap);
+    va_end(ap);
+    if (!t)
+        return missing(w, name.s, err);
+    return declare_rows(w, out, t, n_rows_all, row0, n_rows, n_cols, err);
+}
+
 static uint16_t read_u16(const uint8_t *p)
 {
     return (uint16_t)(p[0] | p[1] << 8);
@@ -262,16 +277,14 @@ bool weights_has(const struct weights *w, const char *fmt, ...)
 /* ---- parts of a layer --------------------------------------------------------------------- */
 
 /* blk.N.attn_qkv: rows of Q, then K, then V. */
-static int fused_qkv(struct weights *w, struct layer *l, size_t n_q, size_t n_kv, size_t n_embd,
-                     uint32_t il, struct idem_err *err)
+static int fused_qkv(struct weights *w, struct layer *l, size_t n_q, size_t n_k, size_t n_v,
+                     size_t n_embd, uint32_t il, struct idem_err *err)
 {
-    struct name name;
-    snprintf(name.s, sizeof name.s, "blk.%u.attn_qkv.weight", il);
-    const struct gguf_tensor *t = gguf_find_tensor(w->g, name.s);
-    size_t n_all = n_q + 2 * n_kv;
-    if (declare_rows(w, &l->wq, t, n_all, 0, n_q, n_embd, err) != 0 ||
-        declare_rows(w, &l->wk, t, n_all, n_q, n_kv, n_embd, err) != 0 ||
-        declare_rows(w, &l->wv, t, n_all, n_q + n_kv, n_kv, n_embd, err) != 0)
+    static const char name[] = "blk.%u.attn_qkv.weight";
+    size_t n_all = n_q + n_k + n_v;
+    if (weights_rows(w, &l->wq, n_all, 0, n_q, n_embd, err, name, il) != 0 ||
+        weights_rows(w, &l->wk, n_all, n_q, n_k, n_embd, err, name, il) != 0 ||
+        weights_rows(w, &l->wv, n_all, n_q + n_k, n_v, n_embd, err, name, il) != 0)
         return -1;
     float *b;
     if (weights_vector(w, &b, n_all, false, err, "blk.%u.attn_qkv.bias", il) != 0)
@@ -279,9 +292,28 @@ static int fused_qkv(struct weights *w, struct layer *l, size_t n_q, size_t n_kv
     if (b) {
         l->bq = b;
         l->bk = b + n_q;
-        l->bv = b + n_q + n_kv;
+        l->bv = b + n_q + n_k;
     }
     return 0;
+}
+
+int weights_norm(struct weights *w, struct idem_model *m, float **weight, float **bias,
+                 const char *name, uint32_t il, struct idem_err *err)
+{
+    size_t n = m->hp.n_embd;
+    if (weights_vector(w, weight, n, true, err, "blk.%u.%s.weight", il, name) != 0)
+        return -1;
+    *bias = NULL;
+    return m->arch->layer_norm ? weights_vector(w, bias, n, true, err, "blk.%u.%s.bias", il, name) : 0;
+}
+
+int weights_head_norms(struct weights *w, struct idem_model *m, uint32_t il, struct idem_err *err)
+{
+    struct layer *l = &m->layers[il];
+    size_t n = m->hp.head_dim;
+    if (weights_vector(w, &l->q_norm, n, true, err, "blk.%u.attn_q_norm.weight", il) != 0)
+        return -1;
+    return weights_vector(w, &l->k_norm, n, true, err, "blk.%u.attn_k_norm.weight", il);
 }
 
 int weights_attention(struct weights *w, struct idem_model *m, uint32_t il, struct idem_err *err)
@@ -289,21 +321,23 @@ int weights_attention(struct weights *w, struct idem_model *m, uint32_t il, stru
     struct layer *l = &m->layers[il];
     size_t n_embd = m->hp.n_embd;
     size_t n_q = (size_t)m->hp.n_head * m->hp.head_dim;
-    size_t n_kv = (size_t)m->hp.n_head_kv * m->hp.head_dim;
-    if (weights_vector(w, &l->attn_norm, n_embd, true, err, "blk.%u.attn_norm.weight", il) != 0)
+    size_t n_k = (size_t)m->hp.n_head_kv * m->hp.head_dim;
+    size_t n_v = (size_t)m->hp.n_head_kv * m->hp.v_dim;
+    if (weights_norm(w, m, &l->attn_norm, &l->attn_norm_b, "attn_norm", il, err) != 0)
         return -1;
     if (weights_has(w, "blk.%u.attn_qkv.weight", il)) {
-        if (fused_qkv(w, l, n_q, n_kv, n_embd, il, err) != 0)
+        if (fused_qkv(w, l, n_q, n_k, n_v, n_embd, il, err) != 0)
             return -1;
     } else if (weights_matrix(w, &l->wq, n_q, n_embd, err, "blk.%u.attn_q.weight", il) != 0 ||
-               weights_matrix(w, &l->wk, n_kv, n_embd, err, "blk.%u.attn_k.weight", il) != 0 ||
-               weights_matrix(w, &l->wv, n_kv, n_embd, err, "blk.%u.attn_v.weight", il) != 0 ||
+               weights_matrix(w, &l->wk, n_k, n_embd, err, "blk.%u.attn_k.weight", il) != 0 ||
+               weights_matrix(w, &l->wv, n_v, n_embd, err, "blk.%u.attn_v.weight", il) != 0 ||
                weights_vector(w, &l->bq, n_q, false, err, "blk.%u.attn_q.bias", il) != 0 ||
-               weights_vector(w, &l->bk, n_kv, false, err, "blk.%u.attn_k.bias", il) != 0 ||
-               weights_vector(w, &l->bv, n_kv, false, err, "blk.%u.attn_v.bias", il) != 0) {
+               weights_vector(w, &l->bk, n_k, false, err, "blk.%u.attn_k.bias", il) != 0 ||
+               weights_vector(w, &l->bv, n_v, false, err, "blk.%u.attn_v.bias", il) != 0) {
         return -1;
     }
-    if (weights_matrix(w, &l->wo, n_embd, n_q, err, "blk.%u.attn_output.weight", il) != 0)
+    if (weights_matrix(w, &l->wo, n_embd, (size_t)m->hp.n_head * m->hp.v_dim, err,
+                       "blk.%u.attn_output.weight", il) != 0)
         return -1;
     return weights_vector(w, &l->bo, n_embd, false, err, "blk.%u.attn_output.bias", il);
 }
@@ -312,12 +346,22 @@ int weights_ffn(struct weights *w, struct idem_model *m, uint32_t il, struct ide
 {
     struct layer *l = &m->layers[il];
     size_t n_embd = m->hp.n_embd, n_ff = m->hp.n_ff;
-    if (weights_vector(w, &l->ffn_norm, n_embd, true, err, "blk.%u.ffn_norm.weight", il) != 0 ||
+    if (weights_norm(w, m, &l->ffn_norm, &l->ffn_norm_b, "ffn_norm", il, err) != 0 ||
         weights_matrix(w, &l->gate, n_ff, n_embd, err, "blk.%u.ffn_gate.weight", il) != 0 ||
-        weights_matrix(w, &l->up, n_ff, n_embd, err, "blk.%u.ffn_up.weight", il) != 0 ||
+        weights_vector(w, &l->b_gate, n_ff, false, err, "blk.%u.ffn_gate.bias", il) != 0)
+        return -1;
+    return weights_mlp(w, m, il, err);
+}
+
+int weights_mlp(struct weights *w, struct idem_model *m, uint32_t il, struct idem_err *err)
+{
+    struct layer *l = &m->layers[il];
+    size_t n_embd = m->hp.n_embd, n_ff = m->hp.n_ff;
+    if (weights_matrix(w, &l->up, n_ff, n_embd, err, "blk.%u.ffn_up.weight", il) != 0 ||
+        weights_vector(w, &l->b_up, n_ff, false, err, "blk.%u.ffn_up.bias", il) != 0 ||
         weights_matrix(w, &l->down, n_embd, n_ff, err, "blk.%u.ffn_down.weight", il) != 0)
         return -1;
-    return 0;
+    return weights_vector(w, &l->b_down, n_embd, false, err, "blk.%u.ffn_down.bias", il);
 }
 
 int weights_check_all_used(struct weights *w, struct idem_err *err)

@@ -191,7 +191,8 @@ static void keys_of_one_architecture(void **state)
         {".attention.key_length", TINY_ADD, 15, NULL, NULL, "dimension is not an even number"},
         {".attention.key_length", TINY_ADD, 4097, NULL, NULL, "outside the range"},
         {".attention.key_length", TINY_ADD, 32, NULL, "blk.0.attn_q.weight", "32 x 64 is expected"},
-        {".attention.value_length", TINY_ADD, 8, NULL, NULL, "length of a key"},
+        {".attention.value_length", TINY_ADD, 8, NULL, "blk.0.attn_v.weight", "32 x 8 is expected"},
+        {".attention.value_length", TINY_ADD, 1, NULL, NULL, "outside the range"},
     };
     static const struct key_row bpe[] = {
         {"tokenizer.ggml.merges", TINY_DROP, 0, NULL, NULL, "the key is missing"},
@@ -204,11 +205,11 @@ static void keys_of_one_architecture(void **state)
     };
     static const struct key_row gemma3[] = {
         {".attention.key_length", TINY_U32, 0, NULL, NULL, "outside the range"},
-        {".attention.key_length", TINY_U32, 8, NULL, ".attention.value_length", "length of a key"},
+        {".attention.key_length", TINY_U32, 8, NULL, "blk.0.attn_q.weight", "is expected"},
         {".attention.sliding_window", TINY_DROP, 0, NULL, NULL, "the key is missing"},
         {".attention.sliding_window", TINY_U32, 0, NULL, NULL, "0 is outside the range"},
         {".attention.sliding_window_pattern", TINY_U32, 0, NULL, NULL, "0 is outside the range"},
-        {".final_logit_softcapping", TINY_ADD_F32, 30, NULL, NULL, "not supported"},
+        {".final_logit_softcapping", TINY_ADD_F32, -1, NULL, NULL, "outside the range"},
         {".rope.freq_base_swa", TINY_ADD_F32, (double)NAN, NULL, NULL, "not a number"},
     };
     check_keys("llama", shared, sizeof shared / sizeof shared[0]);

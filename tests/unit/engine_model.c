@@ -148,7 +148,7 @@ struct wrong {
 static const struct wrong wrongs[] = {
     {LLAMA(.skip = "general.architecture"), FORMAT, {"general.architecture"}},
     {LLAMA(.str_key = "general.architecture", .str_value = "mamba"), UNSUPPORTED,
-     {"general.architecture", "mamba", "llama, qwen2, gemma3"}},
+     {"general.architecture", "mamba", "llama, qwen2, qwen3, gemma2"}},
     {LLAMA(.skip = "llama.block_count"), FORMAT, {"llama.block_count"}},
     {LLAMA(.skip = "llama.attention.layer_norm_rms_epsilon"), FORMAT,
      {"llama.attention.layer_norm_rms_epsilon"}},
@@ -165,7 +165,7 @@ static const struct wrong wrongs[] = {
     {LLAMA(.key = "llama.attention.head_count_kv", .key_value = 3), FORMAT,
      {"llama.attention.head_count_kv", "divide"}},
     {LLAMA(.key = "llama.attention.value_length", .key_value = 8), FORMAT,
-     {"llama.attention.value_length", "byte"}},
+     {"blk.0.attn_v.weight", "64 x 16 is expected", "byte"}},
     {LLAMA(.key = "llama.rope.dimension_count", .key_value = 7), FORMAT,
      {"llama.rope.dimension_count", "odd"}},
     {LLAMA(.key = "llama.rope.dimension_count", .key_value = 18), FORMAT,
