@@ -15,7 +15,7 @@ SONAME  := libidem.so.0
 
 # Libraries. libidem needs LIB_PKGS only.
 LIB_PKGS   := libutf8proc libxxhash libcrypto
-PKGS       := $(LIB_PKGS) sqlite3 libfyaml json-c
+PKGS       := $(LIB_PKGS) sqlite3 libfyaml json-c libcurl
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 LIB_LIBS   := $(shell pkg-config --libs $(LIB_PKGS) 2>/dev/null)

@@ -5,7 +5,7 @@
 #   build: to build and run idem    test: and its tests    all: and lint, sanitizers, fuzzers
 set -u
 build='gcc make binutils libc6-dev pkg-config libutf8proc-dev libxxhash-dev libssl-dev
-    libsqlite3-dev libfyaml-dev libjson-c-dev librandom123-dev python3 python3-pip ca-certificates'
+    libsqlite3-dev libfyaml-dev libjson-c-dev libcurl4-openssl-dev librandom123-dev python3 python3-pip ca-certificates'
 test='libcmocka-dev libpcre2-dev'
 all='clang libclang-rt-dev shellcheck mandoc'
 
@@ -18,7 +18,7 @@ esac
 
 # Without dpkg: whoever has the libraries may go on.
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
-    modules='libutf8proc libxxhash libcrypto sqlite3 libfyaml json-c'
+    modules='libutf8proc libxxhash libcrypto sqlite3 libfyaml json-c libcurl'
     # shellcheck disable=SC2086
     if pkg-config --exists $modules; then
         exit 0
