@@ -480,6 +480,26 @@ int run_walk_run(struct run_walk *w, struct idem_err *err)
 
 /* ---- opening ------------------------------------------------------------------------------------ */
 
+/* One sampler per drawing thread; each knows which tokens end a text. */
+static int open_samplers(struct run_walk *w, struct idem_err *err)
+{
+    size_t n = 0;
+    int rc = 0;
+    int32_t *ends = malloc(w->n_vocab * sizeof *ends);
+    w->samplers = calloc(run_crew_size(w->crew), sizeof *w->samplers);
+    if (!w->samplers || !ends)
+        rc = err_memory(err, "drawing threads", w->n_vocab * sizeof *ends);
+    for (size_t i = 0; rc == 0 && i < w->n_vocab; i++)
+        if (w->b->ops->is_eog(w->b, (int32_t)i))
+            ends[n++] = (int32_t)i;
+    for (; rc == 0 && w->n_samplers < run_crew_size(w->crew); w->n_samplers++)
+        if (!(w->samplers[w->n_samplers] = sample_open(w->n_vocab, err)) ||
+            sample_ends(w->samplers[w->n_samplers], ends, n, err) != 0)
+            rc = -1;
+    free(ends);
+    return rc;
+}
+
 static int open_buffers(struct run_walk *w, struct idem_err *err)
 {
     w->slots = calloc(w->o.batch, sizeof *w->slots);
@@ -491,15 +511,7 @@ static int open_buffers(struct run_walk *w, struct idem_err *err)
             return err_memory(err, "the logits of a batch",
                               (unsigned long long)w->o.batch * w->n_vocab * sizeof(float));
     w->crew = run_crew_open(w->o.threads ? w->o.threads : 1, err);
-    if (!w->crew)
-        return -1;
-    w->samplers = calloc(run_crew_size(w->crew), sizeof *w->samplers);
-    if (!w->samplers)
-        return err_memory(err, "drawing threads", sizeof *w->samplers);
-    for (; w->n_samplers < run_crew_size(w->crew); w->n_samplers++)
-        if (!(w->samplers[w->n_samplers] = sample_open(w->n_vocab, err)))
-            return -1;
-    return 0;
+    return w->crew ? open_samplers(w, err) : -1;
 }
 
 struct run_walk *run_walk_open(struct backend *b, const struct run_walk_options *o,

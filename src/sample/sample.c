@@ -12,19 +12,7 @@
 
 int sample_check(const struct rec_settings *s, struct idem_err *err)
 {
-    if (rec_settings_check(s, err) != 0)
-        return -1;
-    const char *name = s->typical_p < 1.0          ? "typical_p"
-                       : s->epsilon_cutoff > 0.0   ? "epsilon_cutoff"
-                       : s->eta_cutoff > 0.0       ? "eta_cutoff"
-                       : s->presence_penalty != 0  ? "presence_penalty"
-                       : s->frequency_penalty != 0 ? "frequency_penalty"
-                       : s->min_new_tokens > 0     ? "min_new_tokens"
-                       : s->sampler != REC_SAMPLER_HF ? "sampler"
-                                                   : NULL;
-    if (name)
-        return err_set(err, IDEM_ERR_USAGE, "%s is not there yet; leave it out", name);
-    return 0;
+    return rec_settings_check(s, err);
 }
 
 struct sampler *sample_open(size_t n_vocab, struct idem_err *err)
@@ -60,13 +48,27 @@ void sample_close(struct sampler *s)
     free(s->heap);
     free(s->weight);
     free(s->seen);
+    free(s->ends);
     free(s);
 }
 
-static int check_input(const struct sampler *s, const float *logits, size_t n_vocab,
-                       const int32_t *context, size_t n_context, struct idem_err *err)
+int sample_ends(struct sampler *s, const int32_t *ids, size_t n, struct idem_err *err)
 {
-    (void)s;
+    int32_t *ends = calloc(n + 1, sizeof *ends);
+    if (!ends)
+        return err_memory(err, "the ends of text", n * sizeof *ends);
+    free(s->ends);
+    s->ends = ends;
+    s->n_ends = 0;
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] >= 0 && (size_t)ids[i] < s->max_vocab)
+            s->ends[s->n_ends++] = ids[i];
+    return 0;
+}
+
+static int check_input(const float *logits, size_t n_vocab, const int32_t *context,
+                       size_t n_context, struct idem_err *err)
+{
     for (size_t i = 0; i < n_vocab; i++)
         if ((half_f32_bits(logits[i]) & 0x7F800000u) == 0x7F800000u)
             return err_set(err, IDEM_ERR_NUMERIC, "the logit of token %zu is %g; no token can be "
@@ -131,27 +133,39 @@ static float processed_logprob(const struct sampler *s, int32_t id, double lse)
     return survives(s, id) ? (float)((double)s->score[id] - lse) : NAN;
 }
 
+/* Greedy of Hugging Face's with nothing that touches a score. */
+static bool plain(const struct rec_settings *set, size_t n_output)
+{
+    return set->sampler == REC_SAMPLER_HF && !process_sampling(set) &&
+           set->repetition_penalty == 1.0 && set->presence_penalty == 0.0 &&
+           set->frequency_penalty == 0.0 && set->no_repeat_ngram_size == 0 &&
+           set->min_new_tokens <= n_output;
+}
+
 int sample_step(struct sampler *s, const struct rec_settings *set, const float *logits,
                 const struct sample_stats *stats, const int32_t *context, size_t n_context,
                 const struct sample_key *key, size_t n_top, struct rec_token *out,
                 struct idem_err *err)
 {
-    size_t n_vocab = s->max_vocab;
-    bool sampled = set->do_sample && set->temperature > 0.0, changed;
+    struct process_input in = {
+        .scores = logits, .context = context, .n_context = n_context, .min_keep = 1,
+        .n_output = key->position < n_context ? key->position : n_context,
+    };
+    bool changed;
     if (set->num_beams > 1)
         return err_set(err, IDEM_ERR_USAGE, "num_beams is %u, but one step of sampling has one "
                        "beam", set->num_beams);
-    if (check_input(s, logits, n_vocab, context, n_context, err) != 0)
+    if (check_input(logits, s->max_vocab, context, n_context, err) != 0)
         return -1;
-    fill_raw(s, logits, n_vocab, stats, n_top, out);
-    if (!sampled && set->repetition_penalty == 1.0 && set->no_repeat_ngram_size == 0) {
+    fill_raw(s, logits, s->max_vocab, stats, n_top, out);
+    if (plain(set, key->position)) {
         out->logprob = (float)((double)logits[out->id] - stats->logsumexp);
         out->logprob_processed = out->logprob;
         for (size_t i = 0; i < out->n_top; i++)
             out->top[i].logprob_processed = out->top[i].logprob;
         return 0;
     }
-    if (process_run(s, set, sampled, logits, n_vocab, context, n_context, &changed, err) != 0)
+    if (process_run(s, set, &in, &changed, err) != 0)
         return -1;
     int32_t best = s->alive[0];
     for (size_t i = 1; i < s->n_alive; i++)
@@ -159,7 +173,7 @@ int sample_step(struct sampler *s, const struct rec_settings *set, const float *
             best = s->alive[i];
     double lse = changed ? survivors_logsumexp(s, s->score[best]) : stats->logsumexp;
     out->id = best;
-    if (sampled) {
+    if (process_sampling(set)) {
         struct noise z;
         if (noise_init(&z, key, err) != 0)
             return -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * From logits to a token, in Hugging Face's order and meaning, with counter-based noise.
- * Sources: transformers generation/logits_process.py and utils.py; Philox: Salmon et al. 2011
- * (Random123). */
+ * From logits to a token, in Hugging Face's or llama.cpp's order and meaning, with counter-based
+ * noise. docs/sampling.md has every formula. Sources: transformers generation/logits_process.py and
+ * utils.py; llama.cpp src/llama-sampler.cpp; Philox: Salmon et al. 2011 (Random123). */
 #ifndef SAMPLE_H
 #define SAMPLE_H
 
@@ -19,7 +19,7 @@ struct sample_key {
     uint64_t seed;
     uint8_t prompt_digest[32];   /* SHA-256 of the unperturbed prompt's ids (little-endian i32) */
     uint32_t sample;             /* 0 .. num_return_sequences - 1 */
-    uint32_t position;           /* 0 for the first new token */
+    uint32_t position;           /* 0 for the first new token: the length of the output so far */
 };
 void sample_key_init(struct sample_key *k, uint64_t seed, const int32_t *prompt, size_t n_prompt,
                      uint32_t sample);
@@ -32,14 +32,21 @@ struct sample_stats { double logsumexp; double entropy; float max; int32_t argma
 struct sampler;
 struct sampler *sample_open(size_t n_vocab, struct idem_err *err);
 void sample_close(struct sampler *s);
+/* Tells which tokens end a text: min_new_tokens forbids them for a while. Ids that the vocabulary
+ * lacks are passed over. Without it there are none. */
+int sample_ends(struct sampler *s, const int32_t *ids, size_t n, struct idem_err *err);
 
 /* One step. logits[n_vocab of sample_open] (not changed) must be finite; set has passed
- * sample_check; context: all token ids before this one (prompt and output; ids that the vocabulary
- * lacks are passed over, negative ones are an error). Greedy takes the largest processed score,
- * ties to the lowest id; sampling takes the largest of score + Gumbel noise keyed by (key, id),
- * which draws from the processed distribution exactly (sample/noise.c has the layout of the key).
- * Greedy runs repetition_penalty and no_repeat_ngram_size only; sampling runs all processors.
- * Where no_repeat_ngram_size forbids every token: an error (Hugging Face: token 0, or a crash).
+ * sample_check and is no beam search; context: all token ids before this one, the last
+ * key->position of them output, the others prompt (ids that the vocabulary lacks are passed over,
+ * negative ones are an error). Greedy takes the largest processed score, ties to the lowest id;
+ * sampling takes the largest of score + Gumbel noise keyed by (key, id), which draws from the
+ * processed distribution exactly (sample/noise.c has the layout of the key).
+ * sampler hf: greedy runs penalties, no_repeat_ngram_size and min_new_tokens only; sampling runs
+ * all processors. The other two: greedy is temperature 0 at the end of the whole chain, which
+ * leaves one token.
+ * Where no_repeat_ngram_size or min_new_tokens forbids every token: an error (Hugging Face: token
+ * 0, or a crash).
  * Fills out->id, logprob, logprob_processed, entropy, margin, tail_mass, n_top, and
  * top[0 .. min(n_top, n_vocab)) in out->top, which has room for n_top entries (NULL if n_top = 0).
  * With processors that change nothing, processed equals raw bit for bit. */

@@ -11,7 +11,7 @@
 #include "record/record.h"
 #include "sample/sample.h"
 
-/* Weights of top_p are integers below 2^44 + 1, so that the sum over this many stays below 2^64. */
+/* Weights are integers below 2^44 + 1, so that the sum over this many stays below 2^64. */
 #define SAMPLER_MAX_VOCAB ((size_t)1 << 19)
 
 struct sampler {
@@ -20,8 +20,10 @@ struct sampler {
     int32_t *alive;      /* [max_vocab] ids of the survivors, ascending; n_alive of them */
     size_t n_alive;
     uint64_t *heap;      /* [max_vocab] rank keys */
-    uint64_t *weight;    /* [max_vocab] by id: weights of top_p */
+    uint64_t *weight;    /* [max_vocab] by id: probabilities, counts */
     uint8_t *seen;       /* [max_vocab] by id: all 0 between calls */
+    int32_t *ends;       /* [n_ends] tokens that end a text, for min_new_tokens */
+    size_t n_ends;
 };
 
 /* Order of tokens as one integer: a larger key is a larger value, or, at equal values, the lower
@@ -35,11 +37,46 @@ void rank_top(uint64_t *key, size_t k, const float *x, size_t n);
 void rank_heapify(uint64_t *h, size_t n);
 void rank_pop(uint64_t *h, size_t n);
 
-/* Runs the processors of set over logits: fills score, alive, n_alive (at least 1). *changed: the
- * processed distribution may differ from the raw one. */
-int process_run(struct sampler *s, const struct rec_settings *set, bool sampled,
-                const float *logits, size_t n_vocab, const int32_t *context, size_t n_context,
+/* ---- processors (process.c, select.c, chain_llama.c) ------------------------------------------ */
+
+struct process_input {
+    const float *scores;         /* [max_vocab]: logits, or log-probabilities; -inf: removed before */
+    const int32_t *context;      /* [n_context]: prompt and output; the last n_output are output */
+    size_t n_context, n_output;
+    size_t min_keep;             /* >= 1: as many survive the processors of sampling at least; 1 but
+                                    for beams, where it is the number of ends + 1 */
+};
+
+/* Runs the processors of set: fills score, alive, n_alive (at least 1). *changed: the processed
+ * distribution may differ from the raw one. */
+int process_run(struct sampler *s, const struct rec_settings *set, const struct process_input *in,
                 bool *changed, struct idem_err *err);
+bool process_sampling(const struct rec_settings *set);   /* noise enters: not greedy */
+int chain_llama_run(struct sampler *s, const struct rec_settings *set,
+                    const struct process_input *in, struct idem_err *err);
+int process_heat(struct sampler *s, double temperature, struct idem_err *err);   /* s / temperature */
+
+/* Hugging Face's; each narrows alive. */
+void select_top_k(struct sampler *s, size_t k, size_t min_keep);
+void select_top_p(struct sampler *s, double top_p, size_t min_keep);
+void select_min_p(struct sampler *s, double min_p, size_t min_keep);
+void select_typical(struct sampler *s, double mass, size_t min_keep);
+void select_epsilon(struct sampler *s, double epsilon, size_t min_keep);
+void select_eta(struct sampler *s, double epsilon, size_t min_keep);
+/* Common to both orders. */
+void select_exactly(struct sampler *s, size_t k);   /* the k best, ties to the lowest ids */
+void select_seen(struct sampler *s, bool keep);     /* only what is marked, or not; clears marks */
+float select_best(const struct sampler *s);         /* the largest score of the survivors */
+/* Fills weight of the survivors with floor(2^44 e^(score - best)) and returns the sum, so that
+ * sums of probabilities are exact and have no order. */
+uint64_t select_weigh(struct sampler *s);
+/* Entropy of the survivors in nats, and the log of the sum of e^score. */
+double select_entropy(const struct sampler *s, double *logsumexp);
+/* |information - entropy| of a score, rounded to binary32, so that what is equal but for rounding
+ * ties. */
+float select_distance(float score, double lse, double entropy);
+
+/* ---- noise ------------------------------------------------------------------------------------ */
 
 /* 52 random bits for a token, and the noise made of them (sample/noise.c has the layout). */
 struct noise { uint64_t key; uint32_t sample, position; };

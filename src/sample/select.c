@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ * The processors that remove tokens by their probability, in Hugging Face's meaning.
+ * Source: transformers 5.23 generation/logits_process.py.
+ *
+ * Each keeps at least min_keep tokens (1; more in a beam search that samples). Probabilities are
+ * binary64 here (binary32 there). */
+#include <math.h>
+
+#include "base/detmath.h"
+#include "sample/sampler.h"
+
+#define WEIGHT_ONE 0x1p44
+
+float select_best(const struct sampler *s)
+{
+    float best = s->score[s->alive[0]];
+    for (size_t i = 1; i < s->n_alive; i++)
+        if (s->score[s->alive[i]] > best)
+            best = s->score[s->alive[i]];
+    return best;
+}
+
+/* The k-th largest score of the survivors; 1 <= k <= n_alive. */
+static float kth_best(struct sampler *s, size_t k)
+{
+    if (k == 1)
+        return select_best(s);
+    float *packed = (float *)(void *)s->weight;   /* not in use yet; large enough */
+    for (size_t i = 0; i < s->n_alive; i++)
+        packed[i] = s->score[s->alive[i]];
+    rank_top(s->heap, k, packed, s->n_alive);
+    return packed[rank_id(s->heap[k - 1])];
+}
+
+void select_seen(struct sampler *s, bool keep)
+{
+    size_t m = 0;
+    for (size_t i = 0; i < s->n_alive; i++) {
+        int32_t id = s->alive[i];
+        if ((s->seen[id] != 0) == keep)
+            s->alive[m++] = id;
+        s->seen[id] = 0;
+    }
+    s->n_alive = m;
+}
+
+uint64_t select_weigh(struct sampler *s)
+{
+    double max = (double)select_best(s);
+    uint64_t total = 0;
+    for (size_t i = 0; i < s->n_alive; i++) {
+        int32_t id = s->alive[i];
+        s->weight[id] = (uint64_t)(det_exp((double)s->score[id] - max) * WEIGHT_ONE);
+        total += s->weight[id];
+    }
+    return total;
+}
+
+double select_entropy(const struct sampler *s, double *logsumexp)
+{
+    double max = (double)select_best(s), sum = 0.0, dot = 0.0;
+    for (size_t i = 0; i < s->n_alive; i++) {
+        double d = (double)s->score[s->alive[i]] - max, e = det_exp(d);
+        sum += e;
+        dot += e * d;
+    }
+    *logsumexp = max + det_log(sum);
+    return det_log(sum) - dot / sum;
+}
+
+void select_exactly(struct sampler *s, size_t k)
+{
+    if (k >= s->n_alive)
+        return;
+    for (size_t i = 0; i < s->n_alive; i++)
+        s->heap[i] = rank_key(s->score[s->alive[i]], s->alive[i]);
+    size_t n = s->n_alive;
+    rank_heapify(s->heap, n);
+    for (; k > 0; k--) {
+        s->seen[rank_id(s->heap[0])] = 1;
+        rank_pop(s->heap, n--);
+    }
+    select_seen(s, true);
+}
+
+/* Removes scores below the k-th largest; what ties with it stays. */
+void select_top_k(struct sampler *s, size_t k, size_t min_keep)
+{
+    if (k < min_keep)
+        k = min_keep;
+    if (k >= s->n_alive)
+        return;
+    float least = kth_best(s, k);
+    size_t m = 0;
+    for (size_t i = 0; i < s->n_alive; i++)
+        if (s->score[s->alive[i]] >= least)
+            s->alive[m++] = s->alive[i];
+    s->n_alive = m;
+}
+
+/* From the least score up, among equals from the highest id down, removes tokens while the running
+ * sum of probabilities is at most 1 - top_p; the best min_keep stay always.
+ * A probability is an integer (select_weigh), so sums are exact and no order of addition exists.
+ * From the best down that reads: keep a token while it and all below it weigh more than
+ * (1 - top_p) of the whole. */
+void select_top_p(struct sampler *s, double top_p, size_t min_keep)
+{
+    uint64_t total = select_weigh(s), left = total;
+    uint64_t limit = (uint64_t)((1.0 - top_p) * (double)total);
+    size_t n = 0, kept = 0;
+    for (size_t i = 0; i < s->n_alive; i++)
+        if (s->weight[s->alive[i]] > 0 || min_keep > 1)
+            s->heap[n++] = rank_key(s->score[s->alive[i]], s->alive[i]);
+    rank_heapify(s->heap, n);
+    for (; n > 0 && (kept < min_keep || left > limit); kept++) {
+        int32_t id = rank_id(s->heap[0]);
+        left -= s->weight[id];
+        s->seen[id] = 1;
+        rank_pop(s->heap, n--);
+    }
+    select_seen(s, true);
+}
+
+/* Removes the survivors that have less than p in probability times e^base; the best min_keep, and
+ * what ties with the last of them, stay. */
+static void remove_below(struct sampler *s, double base, double p, size_t min_keep)
+{
+    float least = kth_best(s, min_keep < s->n_alive ? min_keep : s->n_alive);
+    size_t m = 0;
+    for (size_t i = 0; i < s->n_alive; i++) {
+        float x = s->score[s->alive[i]];
+        if (x >= least || !(det_exp((double)x - base) < p))
+            s->alive[m++] = s->alive[i];
+    }
+    s->n_alive = m;
+}
+
+/* Removes what has less than min_p of the best one's probability. */
+void select_min_p(struct sampler *s, double min_p, size_t min_keep)
+{
+    remove_below(s, (double)select_best(s), min_p, min_keep);
+}
+
+/* Removes probabilities below epsilon. */
+void select_epsilon(struct sampler *s, double epsilon, size_t min_keep)
+{
+    double lse;
+    (void)select_entropy(s, &lse);
+    remove_below(s, lse, epsilon, min_keep);
+}
+
+/* The same with min(epsilon, sqrt(epsilon) e^-entropy). */
+void select_eta(struct sampler *s, double epsilon, size_t min_keep)
+{
+    double lse, entropy = select_entropy(s, &lse);
+    double eta = sqrt(epsilon) * det_exp(-entropy);
+    remove_below(s, lse, eta < epsilon ? eta : epsilon, min_keep);
+}
+
+float select_distance(float score, double lse, double entropy)
+{
+    return (float)fabs(lse - (double)score - entropy);
+}
+
+/* In order of distance, the tokens before the mass is reached and the one that reaches it; and
+ * all whose distance is no larger than that one's. */
+void select_typical(struct sampler *s, double mass, size_t min_keep)
+{
+    double lse, entropy = select_entropy(s, &lse);
+    double limit = mass * (double)select_weigh(s);
+    size_t n = s->n_alive, kept = 0;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        int32_t id = s->alive[i];
+        s->heap[i] = rank_key(-select_distance(s->score[id], lse, entropy), id);
+    }
+    rank_heapify(s->heap, n);
+    float last = 0;
+    for (bool reached = false; n > 0 && (!reached || kept < min_keep); kept++) {
+        int32_t id = rank_id(s->heap[0]);
+        if (!reached)
+            last = select_distance(s->score[id], lse, entropy);
+        sum += s->weight[id];
+        reached = reached || !((double)sum < limit);
+        s->seen[id] = 1;
+        rank_pop(s->heap, n--);
+    }
+    for (size_t i = 0; i < s->n_alive; i++)
+        if (select_distance(s->score[s->alive[i]], lse, entropy) <= last)
+            s->seen[s->alive[i]] = 1;
+    select_seen(s, true);
+}
