@@ -63,8 +63,12 @@ struct idem_model_options {  /* all zero is the default */
     enum idem_cpu cpu;
     enum idem_normalize normalize;
     uint32_t n_threads;      /* for loading; 0: one per processor */
-    uint32_t n_ctx;          /* configured context in tokens; 0: what the model was trained for */
+    uint32_t n_ctx;          /* configured context in tokens; 0: what the model was trained for.
+                                One that is asked for and does not fit in memory is an error
+                                before anything is allocated (IDEM_ERR_LIMIT). */
     bool vocab_only;         /* tokenizer and template only; no weights needed */
+    bool facts_only;         /* everything is read and checked, but weights are not loaded: the
+                                model can say what it needs (idem_model_memory), not compute */
 };
 
 /* Read-only facts; strings live as long as the model and are UTF-8. */
@@ -85,6 +89,7 @@ struct idem_model_info {
     uint64_t n_params;
     uint64_t file_bytes;
     uint64_t kv_bytes_per_block; /* memory of one KV block: 64 tokens in all layers */
+    uint64_t weight_bytes;    /* memory of the packed weights */
     int32_t bos, eos, unk, pad;  /* token ids, -1 if absent */
     bool add_bos, add_eos;
 };
@@ -95,6 +100,14 @@ struct idem_model *idem_model_open(const char *path, const struct idem_model_opt
                                    struct idem_err *err);
 void idem_model_close(struct idem_model *m);     /* NULL is allowed; close sessions first */
 const struct idem_model_info *idem_model_info(const struct idem_model *m);
+
+struct idem_memory {         /* bytes */
+    uint64_t weights, kv;    /* kv: the cache of one sequence of n_tokens */
+    uint64_t limit;          /* what this machine, or this process's control group, has */
+    uint32_t longest;        /* tokens of one sequence that fit beside the weights */
+};
+/* What a sequence of n_tokens (0: info->n_ctx) would take. */
+void idem_model_memory(const struct idem_model *m, uint32_t n_tokens, struct idem_memory *out);
 
 /* SHA-256 of the model file as 64 lower-case hexadecimal digits and a NUL. Reads the file
  * again on the first call (and fails if it is gone or its size changed); later calls are free. */

@@ -13,7 +13,8 @@
 struct backend_description {
     char name[32];            /* "local" */
     char version[64];         /* of idem, or of the server */
-    char numerics[64];        /* "idem-numerics-1/q8" */
+    char numerics[64];        /* "idem-numerics-1/q8", with "/rope-long" or "/rope-short" where the
+                                 configured context decides */
     char model_name[256];
     char model_digest[65];    /* SHA-256 of the file */
     char arch[32], tokenizer[64], chat_family[32], kernels[16];

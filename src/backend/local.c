@@ -53,8 +53,10 @@ static int describe(struct backend *b, struct backend_description *d, struct ide
     *d = (struct backend_description){.n_vocab = i->n_vocab, .n_ctx = i->n_ctx};
     copy(d->name, sizeof d->name, "local");
     copy(d->version, sizeof d->version, IDEM_VERSION);
-    snprintf(d->numerics, sizeof d->numerics, "%s/%s", IDEM_NUMERICS,
-             i->activations == IDEM_ACTIVATIONS_F32 ? "f32" : "q8");
+    bool by_context = i->rope && (strcmp(i->rope, "long") == 0 || strcmp(i->rope, "short") == 0);
+    snprintf(d->numerics, sizeof d->numerics, "%s/%s%s%s", IDEM_NUMERICS,
+             i->activations == IDEM_ACTIVATIONS_F32 ? "f32" : "q8", by_context ? "/rope-" : "",
+             by_context ? i->rope : "");
     copy(d->model_name, sizeof d->model_name, i->name);
     copy(d->arch, sizeof d->arch, i->arch);
     copy(d->tokenizer, sizeof d->tokenizer, i->tokenizer);

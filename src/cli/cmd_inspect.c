@@ -26,6 +26,7 @@ struct facts {
     struct type_count types[TYPES];
     size_t n_types;
     const struct idem_model_info *info;   /* of the vocabulary, or of the whole model */
+    struct idem_memory memory;            /* if it runs */
     char digest[65];
     bool runs;
     const char *why_not;                  /* "" if it runs */
@@ -83,6 +84,21 @@ static void line(struct buf *out, const char *key, const char *s, size_t len)
     buf_adds(out, "\n");
 }
 
+static void print_memory(struct buf *out, const struct idem_model_info *m, const struct idem_memory *x)
+{
+    char weights[32], token[32], kv[32], limit[32];
+    cli_bytes(weights, x->weights);
+    cli_bytes(token, m->kv_bytes_per_block / 64);
+    cli_bytes(kv, x->kv);
+    cli_bytes(limit, x->limit);
+    buf_addf(out, "%-14s weights %s; cache %s per token, %s for the whole context; this machine has %s", "memory",
+             weights, token, kv, limit);
+    if (x->weights + x->kv <= x->limit)
+        buf_adds(out, "\n");
+    else
+        buf_addf(out, ": %" PRIu32 " tokens fit\n", x->longest);
+}
+
 static void print_text(struct buf *out, const struct facts *f)
 {
     char size[32];
@@ -100,9 +116,12 @@ static void print_text(struct buf *out, const struct facts *f)
         buf_addf(out, "%-14s embedding %" PRIu32 ", feed-forward %" PRIu32 ", heads %" PRIu32 " of %" PRIu32
                  " (keys and values: %" PRIu32 ")\n", "sizes", m->n_embd, m->n_ff, m->n_head, m->head_dim,
                  m->n_head_kv);
-        cli_bytes(size, m->kv_bytes_per_block / 64);
-        buf_addf(out, "%-14s %" PRIu32 " tokens (trained for %" PRIu32 "), %s of cache per token\n", "context",
-                 m->n_ctx, m->n_ctx_train, size);
+        if (m->sliding_window)
+            buf_addf(out, "%-14s %" PRIu32 " positions, in some or all layers\n", "sliding window",
+                     m->sliding_window);
+        buf_addf(out, "%-14s %" PRIu32 " tokens (trained for %" PRIu32 "), rotary embedding: %s\n",
+                 "context", m->n_ctx, m->n_ctx_train, m->rope);
+        print_memory(out, m, &f->memory);
     }
     buf_addf(out, "%-14s ", "weights");
     for (size_t i = 0; i < f->n_types; i++) {
@@ -153,6 +172,8 @@ static void model_json(struct json *j, const struct idem_model_info *m)
     number(j, "n_ctx_train", m->n_ctx_train);
     number(j, "n_ctx", m->n_ctx);
     number(j, "kv_bytes_per_block", m->kv_bytes_per_block);
+    number(j, "sliding_window", m->sliding_window);
+    member(j, "rope", m->rope, strlen(m->rope));
     member(j, "kernels", m->kernels, strlen(m->kernels));
 }
 
@@ -197,8 +218,16 @@ static void print_json(struct buf *out, const struct facts *f)
     json_bool(&j, f->template.data != NULL);
     if (f->info)
         vocab_json(&j, f->info);
-    if (f->info && f->runs)
+    if (f->info && f->runs) {
         model_json(&j, f->info);
+        json_key(&j, "memory");
+        json_begin(&j, '{');
+        number(&j, "weights", f->memory.weights);
+        number(&j, "kv", f->memory.kv);
+        number(&j, "limit", f->memory.limit);
+        number(&j, "longest", f->memory.longest);
+        json_end(&j);
+    }
     json_key(&j, "runs");
     json_bool(&j, f->runs);
     member(&j, "reason", f->runs ? NULL : f->why_not, f->runs ? 0 : strlen(f->why_not));
@@ -207,13 +236,14 @@ static void print_json(struct buf *out, const struct facts *f)
 
 /* ---- the command ------------------------------------------------------------------------------------ */
 
-/* Opens the whole model, or its vocabulary if that is all that works; err keeps why. */
+/* Reads and checks the whole file without loading its weights, or its vocabulary if that is all
+ * that works; err keeps why. */
 static struct idem_model *open_model(const struct cli_args *a, const char *path, struct facts *f,
                                      struct idem_err *err)
 {
     struct idem_model_options o = {
         .activations = strcmp(a->activations, "f32") == 0 ? IDEM_ACTIVATIONS_F32 : IDEM_ACTIVATIONS_Q8,
-        .n_ctx = a->context, .n_threads = a->threads,
+        .n_ctx = a->context, .facts_only = true,
     };
     struct idem_model *m = idem_model_open(path, &o, err);
     f->runs = m != NULL;
@@ -222,6 +252,8 @@ static struct idem_model *open_model(const struct cli_args *a, const char *path,
         o.vocab_only = true;
         m = idem_model_open(path, &o, NULL);
     }
+    if (f->runs)
+        idem_model_memory(m, 0, &f->memory);
     if (m)
         f->info = idem_model_info(m);
     return m;
@@ -261,8 +293,6 @@ static const struct cli_option options[] = {
      .arg = "MODE", .choices = "q8|f32", .help = "the arithmetic to look at the cache for (default q8)"},
     {.name = "context", .type = CLI_U32, .offset = offsetof(struct cli_args, context), .arg = "N",
      .min = 1, .help = "longest sequence in tokens (default: what the model was trained for)"},
-    {.name = "threads", .type = CLI_U32, .offset = offsetof(struct cli_args, threads), .arg = "N",
-     .min = 1, .max = 1024, .help = "threads for loading (default: one per processor)"},
     {0},
 };
 static const struct cli_group *const groups[] = {&cli_group_output, NULL};

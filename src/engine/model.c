@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/digest.h"
+#include "base/memory.h"
 #include "base/qtype.h"
 #include "base/utf8.h"
 #include "engine/kv.h"
@@ -231,6 +232,39 @@ static void fill_info(struct idem_model *m)
     i->kv_bytes_per_block = kv_block_bytes(h->n_layer, h->n_head_kv, &shape);
 }
 
+void idem_model_memory(const struct idem_model *m, uint32_t n_tokens, struct idem_memory *out)
+{
+    uint64_t block = m->info.kv_bytes_per_block;
+    if (n_tokens == 0)
+        n_tokens = m->info.n_ctx;
+    *out = (struct idem_memory){
+        .weights = m->info.weight_bytes, .limit = memory_limit(),
+        .kv = ((uint64_t)n_tokens + KERN_KV - 1) / KERN_KV * block,
+    };
+    uint64_t room = out->limit > out->weights && block > 0 ? (out->limit - out->weights) / block : 0;
+    room = room < UINT32_MAX / KERN_KV ? room * KERN_KV : UINT32_MAX;
+    out->longest = room < m->info.n_ctx_train ? (uint32_t)room : m->info.n_ctx_train;
+}
+
+/* A context that was asked for must fit; without one the cache grows as sequences do. */
+static int check_memory(const struct idem_model *m, const struct idem_model_options *o,
+                        struct idem_err *err)
+{
+    struct idem_memory need;
+    idem_model_memory(m, o->n_ctx ? o->n_ctx : 1, &need);
+    if (o->facts_only || need.weights + need.kv <= need.limit)
+        return 0;
+    if (need.longest == 0)
+        return err_set(err, IDEM_ERR_LIMIT, "%s: its weights take %.2f GiB and this machine has %.2f; "
+                       "take a smaller model or a smaller quantisation", m->info.path,
+                       (double)need.weights / (1 << 30), (double)need.limit / (1 << 30));
+    return err_set(err, IDEM_ERR_LIMIT, "%s: a context of %u tokens takes %.2f GiB of KV cache (%.1f KiB "
+                   "per token) beside %.2f GiB of weights, and this machine has %.2f; at most %u "
+                   "tokens fit", m->info.path, m->info.n_ctx, (double)need.kv / (1 << 30),
+                   (double)m->info.kv_bytes_per_block / KERN_KV / 1024,
+                   (double)need.weights / (1 << 30), (double)need.limit / (1 << 30), need.longest);
+}
+
 static int open_weights(struct idem_model *m, const struct gguf *g,
                         const struct idem_model_options *o, struct idem_err *err)
 {
@@ -246,10 +280,15 @@ static int open_weights(struct idem_model *m, const struct gguf *g,
     m->tok = tok_open(g, o->normalize, m->hp.n_vocab, err);
     if (!m->tok || read_weights(&w, m, err) != 0)
         goto done;
-    pool = pool_open(o->n_threads, err);
-    if (!pool || weights_pack(&w, pool, &m->packed, &m->packed_bytes, err) != 0)
-        goto done;
+    m->info.weight_bytes = weights_packed_bytes(&w);
     fill_info(m);
+    if (check_memory(m, o, err) != 0)
+        goto done;
+    pool = o->facts_only ? NULL : pool_open(o->n_threads, err);
+    if (!o->facts_only &&
+        (!pool || weights_pack(&w, pool, &m->packed, &m->packed_bytes, err) != 0))
+        goto done;
+    m->asked_ctx = o->n_ctx != 0;
     rc = 0;
 done:
     pool_close(pool);

@@ -105,6 +105,7 @@ struct idem_model {
     const struct arch *arch;          /* NULL if vocab_only */
     const struct kern_ops *k;
     bool f32;                         /* IDEM_ACTIVATIONS_F32 */
+    bool asked_ctx;                   /* the context was asked for, and fits in memory */
     struct arena arena;               /* layers, vectors, strings */
     uint8_t *packed;                  /* all packed matrices in one mapping */
     size_t packed_bytes;

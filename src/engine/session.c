@@ -2,7 +2,6 @@
  * The mutable session: sequences, their KV cache, and the forward passes that extend them. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/kv.h"
 #include "engine/model.h"
@@ -126,10 +125,12 @@ static int grow_logits(struct idem_session *s, size_t rows, struct idem_err *err
 
 /* ---- lifetime -------------------------------------------------------------------------------- */
 
-static uint64_t half_of_memory(void)
+/* Half of the memory, and always room for one sequence of a context that was asked for. */
+static uint64_t default_kv_bytes(const struct idem_model *m)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page / 2 : (uint64_t)1 << 30;
+    struct idem_memory need;
+    idem_model_memory(m, 0, &need);
+    return m->asked_ctx && need.kv > need.limit / 2 ? need.kv : need.limit / 2;
 }
 
 struct idem_session *idem_session_open(const struct idem_model *m,
@@ -139,9 +140,9 @@ struct idem_session *idem_session_open(const struct idem_model *m,
     static const struct idem_session_options defaults = {0};
     if (!o)
         o = &defaults;
-    if (!m->layers) {
-        err_set(err, IDEM_ERR_USAGE, "%s was opened for its vocabulary only; open it with its "
-                "weights to compute", m->info.path);
+    if (!m->packed) {
+        err_set(err, IDEM_ERR_USAGE, "%s was opened without its weights; open it with them to "
+                "compute", m->info.path);
         return NULL;
     }
     struct idem_session *s = calloc(1, sizeof *s);
@@ -153,7 +154,7 @@ struct idem_session *idem_session_open(const struct idem_model *m,
     s->n_chunk = o->n_chunk ? o->n_chunk : DEFAULT_CHUNK;
     const struct kern_attn_shape shape = model_attn_shape(m);
     kv_init(&s->kv, m->hp.n_layer, m->hp.n_head_kv, &shape,
-            o->max_kv_bytes ? o->max_kv_bytes : half_of_memory());
+            o->max_kv_bytes ? o->max_kv_bytes : default_kv_bytes(m));
     s->pool = pool_open(o->n_threads, err);
     if (!s->pool)
         goto fail;

@@ -415,14 +415,20 @@ static void pack_job(const struct weights *w, const struct weights_job *job, str
     }
 }
 
-int weights_pack(struct weights *w, struct pool *pool, uint8_t **packed, size_t *n_bytes,
-                 struct idem_err *err)
+size_t weights_packed_bytes(const struct weights *w)
 {
     size_t total = 0;
     for (size_t i = 0; i < w->n_jobs; i++) {
         const struct kern_matrix *m = w->jobs[i].w;
         total += (kern_n_groups(m) * m->group_bytes + 63) & ~(size_t)63;
     }
+    return total;
+}
+
+int weights_pack(struct weights *w, struct pool *pool, uint8_t **packed, size_t *n_bytes,
+                 struct idem_err *err)
+{
+    size_t total = weights_packed_bytes(w);
     if (total == 0)
         return err_set(err, IDEM_ERR_FORMAT, "%s: has no matrices", gguf_path(w->g));
     void *p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

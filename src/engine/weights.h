@@ -67,6 +67,8 @@ int weights_head_norms(struct weights *w, struct idem_model *m, uint32_t il, str
 /* Every tensor of the file has been declared; else an error naming the first that was not. */
 int weights_check_all_used(struct weights *w, struct idem_err *err);
 
+/* Bytes that weights_pack will need. */
+size_t weights_packed_bytes(const struct weights *w);
 /* Packs all declared matrices into one mapping (*packed, *n_bytes; munmap frees it), dropping
  * the file's pages as it goes, so that file and packed weights are never both in memory. */
 int weights_pack(struct weights *w, struct pool *pool, uint8_t **packed, size_t *n_bytes,
