@@ -163,5 +163,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include tests/fuzz/fuzz.mk tools/oracle/oracle.mk
+-include tests/fuzz/fuzz.mk tools/oracle/oracle.mk tests/peers/peers.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
