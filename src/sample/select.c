@@ -11,25 +11,30 @@
 
 #define WEIGHT_ONE 0x1p44
 
-float select_best(const struct sampler *s)
+static int32_t best_id(const struct sampler *s)
 {
-    float best = s->score[s->alive[0]];
+    int32_t best = s->alive[0];
     for (size_t i = 1; i < s->n_alive; i++)
-        if (s->score[s->alive[i]] > best)
-            best = s->score[s->alive[i]];
+        if (s->score[s->alive[i]] > s->score[best])
+            best = s->alive[i];
     return best;
 }
 
-/* The k-th largest score of the survivors; 1 <= k <= n_alive. */
-static float kth_best(struct sampler *s, size_t k)
+float select_best(const struct sampler *s)
+{
+    return s->score[best_id(s)];
+}
+
+/* The survivor with the k-th largest score, ties to the lowest id; 1 <= k <= n_alive. */
+static int32_t kth_best(struct sampler *s, size_t k)
 {
     if (k == 1)
-        return select_best(s);
+        return best_id(s);
     float *packed = (float *)(void *)s->weight;   /* not in use yet; large enough */
     for (size_t i = 0; i < s->n_alive; i++)
         packed[i] = s->score[s->alive[i]];
     rank_top(s->heap, k, packed, s->n_alive);
-    return packed[rank_id(s->heap[k - 1])];
+    return s->alive[rank_id(s->heap[k - 1])];
 }
 
 void select_seen(struct sampler *s, bool keep)
@@ -90,7 +95,7 @@ void select_top_k(struct sampler *s, size_t k, size_t min_keep)
         k = min_keep;
     if (k >= s->n_alive)
         return;
-    float least = kth_best(s, k);
+    float least = s->score[kth_best(s, k)];
     size_t m = 0;
     for (size_t i = 0; i < s->n_alive; i++)
         if (s->score[s->alive[i]] >= least)
@@ -121,16 +126,19 @@ void select_top_p(struct sampler *s, double top_p, size_t min_keep)
     select_seen(s, true);
 }
 
-/* Removes the survivors that have less than p in probability times e^base; the best min_keep, and
- * what ties with the last of them, stay. */
-static void remove_below(struct sampler *s, double base, double p, size_t min_keep)
+/* Removes the survivors that have less than p in probability times e^base, but not the best
+ * min_keep, nor, with ties, what equals the last of them. */
+static void remove_below(struct sampler *s, double base, double p, size_t min_keep, bool ties)
 {
-    float least = kth_best(s, min_keep < s->n_alive ? min_keep : s->n_alive);
+    int32_t last = kth_best(s, min_keep < s->n_alive ? min_keep : s->n_alive);
+    float least = s->score[last];
     size_t m = 0;
     for (size_t i = 0; i < s->n_alive; i++) {
-        float x = s->score[s->alive[i]];
-        if (x >= least || !(det_exp((double)x - base) < p))
-            s->alive[m++] = s->alive[i];
+        int32_t id = s->alive[i];
+        float x = s->score[id];
+        if (x > least || (x == least && (ties || id <= last)) ||
+            !(det_exp((double)x - base) < p))
+            s->alive[m++] = id;
     }
     s->n_alive = m;
 }
@@ -138,7 +146,7 @@ static void remove_below(struct sampler *s, double base, double p, size_t min_ke
 /* Removes what has less than min_p of the best one's probability. */
 void select_min_p(struct sampler *s, double min_p, size_t min_keep)
 {
-    remove_below(s, (double)select_best(s), min_p, min_keep);
+    remove_below(s, (double)select_best(s), min_p, min_keep, false);
 }
 
 /* Removes probabilities below epsilon. */
@@ -146,7 +154,7 @@ void select_epsilon(struct sampler *s, double epsilon, size_t min_keep)
 {
     double lse;
     (void)select_entropy(s, &lse);
-    remove_below(s, lse, epsilon, min_keep);
+    remove_below(s, lse, epsilon, min_keep, true);
 }
 
 /* The same with min(epsilon, sqrt(epsilon) e^-entropy). */
@@ -154,7 +162,7 @@ void select_eta(struct sampler *s, double epsilon, size_t min_keep)
 {
     double lse, entropy = select_entropy(s, &lse);
     double eta = sqrt(epsilon) * det_exp(-entropy);
-    remove_below(s, lse, eta < epsilon ? eta : epsilon, min_keep);
+    remove_below(s, lse, eta < epsilon ? eta : epsilon, min_keep, true);
 }
 
 float select_distance(float score, double lse, double entropy)

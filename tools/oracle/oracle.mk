@@ -8,13 +8,20 @@ IDEM_MODELS ?= $(XDG_CACHE_HOME)/idem/models
 ORACLE_PY   ?= $(BUILD)/oracle/bin/python
 ORACLE_PKGS := torch==2.13.0 transformers==5.23.0 gguf==0.19.0 accelerate sentencepiece protobuf numpy
 
-.PHONY: oracle test-models test-models-full same-builds broken-kernel
+.PHONY: oracle oracle-sample test-models test-models-full same-builds broken-kernel
 oracle:
 	@test -x $(ORACLE_PY) || { python3 -m venv $(BUILD)/oracle && \
 	    $(BUILD)/oracle/bin/pip install -q $(ORACLE_PKGS); }
 	$(ORACLE_PY) tools/oracle/make_fixtures.py $(IDEM_MODELS) tests/data/oracle
 	$(ORACLE_PY) tools/oracle_tokens.py $(IDEM_MODELS)
 	$(ORACLE_PY) tools/oracle_chat.py
+	$(ORACLE_PY) tools/oracle_sample.py > tests/data/sample/hf.json.new
+	mv tests/data/sample/hf.json.new tests/data/sample/hf.json
+
+# The sampler against transformers' own processors on SAMPLE_CASES random cases (2 minutes).
+SAMPLE_CASES ?= 40000
+oracle-sample: $(BUILD)/peers/sampler_eval
+	$(ORACLE_PY) tools/oracle_sample.py --compare $< --cases $(SAMPLE_CASES)
 
 # A test that found no model ends with 77: skipped, not failed.
 MODEL_TEST = IDEM=$(abspath $(BUILD))/idem IDEM_MODELS=$(IDEM_MODELS) python3 tests/models/$(1) \
