@@ -83,6 +83,8 @@ struct rec_output {
     char *text;                   /* bytes, possibly invalid UTF-8; NUL behind; eos not in it */
     size_t text_len;
     char logits_digest[65];       /* SHA-256 over the full logits of every step, in order */
+    float score;                  /* of a beam search: sum of the tokens' logprob_processed /
+                                   * n_tokens^length_penalty; else, and from a store, NAN */
 };
 
 /* Why a trial is run. SEEDS may share a prefix tree with its neighbours (the result is as if it

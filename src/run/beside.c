@@ -54,3 +54,17 @@ void run_beside_close(struct run_beside *w)
     free(w->all);
     *w = (struct run_beside){0};
 }
+
+int32_t *run_beside_donor(const int32_t *prompt, size_t n, size_t n_ctx, size_t *n_donor)
+{
+    size_t extra = n_ctx > n + 5 ? 5 : 0;
+    int32_t *ids = malloc((n + extra) * sizeof *ids);
+    if (!ids)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = prompt[i];
+    for (size_t i = 0; i < extra; i++)
+        ids[n + i] = prompt[(3 * i + 1) % n];
+    *n_donor = n + extra;
+    return ids;
+}

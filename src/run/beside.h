@@ -23,5 +23,8 @@ int run_beside_open(struct run_beside *w, struct backend *b, const int32_t *ids,
 int run_beside_items(struct run_beside *w, size_t n, bool many, struct backend_item *items,
                      struct idem_err *err);
 void run_beside_close(struct run_beside *w);
+/* The longer sequence of cache: forked. It goes on behind the prompt with other content, so that
+ * what is forked is a place in the middle. The caller frees it; NULL without memory. */
+int32_t *run_beside_donor(const int32_t *prompt, size_t n, size_t n_ctx, size_t *n_donor);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * One request: its samples walk a prefix tree of their own. */
+ * One request: its samples walk a prefix tree of their own, or it is a beam search. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/beam.h"
 #include "run/run.h"
 #include "run/walk.h"
 
-enum { TOGETHER_MAX = 16 };      /* samples decoded as one batch, unless the host state says more */
+enum { TOGETHER_MAX = 16 };      /* samples or beams decoded as one batch, unless the host state says more */
 
 struct gen {
     struct backend *b;
@@ -80,6 +81,44 @@ static int check_room(struct backend *b, const struct run_request *r, struct ide
     return 0;
 }
 
+/* Tells of the tokens of a finished output, which a beam search knows only at its end. */
+static int tell_output(struct gen *g, uint32_t sample, struct idem_err *err)
+{
+    const struct rec_output *o = &g->out[sample];
+    size_t at = 0;
+    for (size_t i = 0; g->on_token && i < o->n_tokens; i++) {
+        const struct rec_token *t = &o->tokens[i];
+        size_t len = 0;
+        bool silent = g->b->ops->is_control(g->b, t->id) || g->b->ops->is_eog(g->b, t->id);
+        if (!silent)
+            g->b->ops->token_bytes(g->b, t->id, &len);
+        if (len > o->text_len - at)          /* a stop text cut it off */
+            len = o->text_len - at;
+        if (g->on_token(g->ctx, sample, t, len ? o->text + at : NULL, len))
+            return err_set(err, IDEM_ERR_INTERRUPTED, "stopped after %zu tokens", i + 1);
+        at += len;
+    }
+    return 0;
+}
+
+static int search(struct gen *g, const struct run_walk_options *o, struct idem_err *err)
+{
+    const struct run_request *r = g->r;
+    struct run_beam_cost cost;
+    struct run_beam_job job = {
+        .set = &r->settings, .prompt = r->prompt, .n_prompt = r->n_prompt,
+        .key_prompt = r->key_prompt ? r->key_prompt : r->prompt,
+        .n_key_prompt = r->key_prompt ? r->n_key_prompt : r->n_prompt, .seed = r->seed,
+        .n_top = r->n_top,
+    };
+    struct run_beam *w = run_beam_open(g->b, o, err);
+    int rc = w ? run_beam_search(w, &job, g->out, &cost, err) : -1;
+    run_beam_close(w);
+    for (uint32_t i = 0; rc == 0 && i < r->settings.num_return_sequences; i++)
+        rc = tell_output(g, i, err);
+    return rc;
+}
+
 int run_generate(struct backend *b, const struct run_request *r, run_token_fn on_token, void *ctx,
                  run_stop_flag stop, struct rec_output *out, struct idem_err *err)
 {
@@ -88,7 +127,9 @@ int run_generate(struct backend *b, const struct run_request *r, run_token_fn on
     memset(out, 0, n * sizeof *out);
     if (sample_check(&r->settings, err) || check_room(b, r, err))
         return -1;
-    uint32_t batch = n < TOGETHER_MAX ? n : TOGETHER_MAX;
+    uint32_t batch = r->settings.num_beams > 1 ? r->settings.num_beams : n;
+    if (batch > TOGETHER_MAX)
+        batch = TOGETHER_MAX;
     if (r->host.batch > batch)
         batch = r->host.batch;
     struct run_walk_options wo = {
@@ -96,9 +137,14 @@ int run_generate(struct backend *b, const struct run_request *r, run_token_fn on
         .exact_batch = r->host.batch > 1, .cache = r->host.cache, .stop = stop, .feed = on_feed,
         .token = on_draw, .ended = on_end, .ctx = &g,
     };
-    g.walk = run_walk_open(b, &wo, err);
-    int rc = g.walk ? run_walk_run(g.walk, err) : -1;
-    run_walk_close(g.walk);
+    int rc;
+    if (r->settings.num_beams > 1) {
+        rc = search(&g, &wo, err);
+    } else {
+        g.walk = run_walk_open(b, &wo, err);
+        rc = g.walk ? run_walk_run(g.walk, err) : -1;
+        run_walk_close(g.walk);
+    }
     for (uint32_t i = 0; rc && i < n; i++)
         rec_output_release(&out[i]);
     return rc;

@@ -74,13 +74,14 @@ struct run_request {
 };
 
 /* One token of sample `sample` was chosen. bytes: what it adds to the text (NULL for a control
- * token). A non-zero return ends with IDEM_ERR_INTERRUPTED. */
+ * token). A non-zero return ends with IDEM_ERR_INTERRUPTED. A beam search tells at its end. */
 typedef int (*run_token_fn)(void *ctx, uint32_t sample, const struct rec_token *t,
                             const char *bytes, size_t len);
 
 /* Fills out[settings.num_return_sequences]; the caller releases each with rec_output_release.
- * The samples are decoded together; host.batch > 1 computes batch - 1 other sequences beside
- * them. After an error all of out is released and zero. */
+ * num_beams > 1: one beam search, best score first (run/beam.h, sample/beam.h). Else the samples
+ * are decoded together. host.batch > 1 fills the batch with other sequences that are computed
+ * beside them. After an error all of out is released and zero. */
 int run_generate(struct backend *b, const struct run_request *r, run_token_fn on_token, void *ctx,
                  run_stop_flag stop, struct rec_output *out, struct idem_err *err);
 

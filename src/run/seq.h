@@ -34,6 +34,10 @@ struct run_seq {
     struct idem_err err;             /* of the newest draw */
 };
 
+/* A sampler that knows which tokens of b end a text; *n_ends: how many. */
+struct sampler *run_seq_sampler(struct backend *b, size_t n_vocab, size_t *n_ends,
+                                struct idem_err *err);
+
 /* key_prompt: the ids that key the noise. The sequence keeps pointers to set and prompt. NULL
  * without memory. */
 struct run_seq *run_seq_new(const struct rec_settings *set, const int32_t *prompt, size_t n_prompt,
@@ -46,6 +50,13 @@ void run_seq_free(struct run_seq *s);   /* NULL is allowed */
  * output has ended. */
 int run_seq_draw(struct run_seq *s, struct sampler *sampler, struct backend *b,
                  const float *logits, const struct sample_stats *stats);
+/* Appends a token that was chosen elsewhere (a beam search). t->top is copied; t has n_top
+ * alternatives, or all that the vocabulary has. Error in s->err. */
+int run_seq_push(struct run_seq *s, struct backend *b, const struct rec_token *t);
+/* Whether this token would end the output. s is the same afterwards. Error in s->err. */
+int run_seq_would_end(struct run_seq *s, struct backend *b, int32_t id, bool *ends);
+/* Another sequence with the same past; it goes its own way. NULL without memory. */
+struct run_seq *run_seq_clone(const struct run_seq *s, struct idem_err *err);
 /* The bytes of text that are certain now and were not told before: what could still become
  * the beginning of a stop text is held back until it is decided. */
 const char *run_seq_news(struct run_seq *s, size_t *len);

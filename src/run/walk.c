@@ -133,22 +133,6 @@ static int push(struct run_walk *w, struct branch *br, struct idem_err *err)
     return 0;
 }
 
-/* The longer sequence of cache: forked. It goes on behind the prompt with other content, so
- * that what is forked is a place in the middle. */
-static int set_donor(struct branch *br, const int32_t *prompt, size_t n, size_t n_ctx)
-{
-    size_t extra = n_ctx > n + 5 ? 5 : 0;
-    br->donor = malloc((n + extra) * sizeof *br->donor);
-    if (!br->donor)
-        return -1;
-    memcpy(br->donor, prompt, n * sizeof *prompt);
-    for (size_t i = 0; i < extra; i++)
-        br->donor[n + i] = prompt[(3 * i + 1) % n];
-    br->tokens = br->donor;
-    br->n = n + extra;
-    return 0;
-}
-
 int run_walk_add(struct run_walk *w, struct run_seq *const *seqs, size_t n, struct idem_err *err)
 {
     struct branch *br = calloc(1, sizeof *br);
@@ -157,8 +141,11 @@ int run_walk_add(struct run_walk *w, struct run_seq *const *seqs, size_t n, stru
     if (br) {
         br->tokens = s->prompt;
         br->n = s->n_prompt;
-        if (w->o.cache == REC_CACHE_FORKED)
-            rc = set_donor(br, s->prompt, s->n_prompt, w->n_ctx);
+        if (w->o.cache == REC_CACHE_FORKED) {
+            br->donor = run_beside_donor(s->prompt, s->n_prompt, w->n_ctx, &br->n);
+            br->tokens = br->donor;
+            rc = br->donor ? 0 : -1;
+        }
     }
     if (!br || rc) {
         for (size_t i = 0; i < n; i++)
@@ -480,26 +467,6 @@ int run_walk_run(struct run_walk *w, struct idem_err *err)
 
 /* ---- opening ------------------------------------------------------------------------------------ */
 
-/* One sampler per drawing thread; each knows which tokens end a text. */
-static int open_samplers(struct run_walk *w, struct idem_err *err)
-{
-    size_t n = 0;
-    int rc = 0;
-    int32_t *ends = malloc(w->n_vocab * sizeof *ends);
-    w->samplers = calloc(run_crew_size(w->crew), sizeof *w->samplers);
-    if (!w->samplers || !ends)
-        rc = err_memory(err, "drawing threads", w->n_vocab * sizeof *ends);
-    for (size_t i = 0; rc == 0 && i < w->n_vocab; i++)
-        if (w->b->ops->is_eog(w->b, (int32_t)i))
-            ends[n++] = (int32_t)i;
-    for (; rc == 0 && w->n_samplers < run_crew_size(w->crew); w->n_samplers++)
-        if (!(w->samplers[w->n_samplers] = sample_open(w->n_vocab, err)) ||
-            sample_ends(w->samplers[w->n_samplers], ends, n, err) != 0)
-            rc = -1;
-    free(ends);
-    return rc;
-}
-
 static int open_buffers(struct run_walk *w, struct idem_err *err)
 {
     w->slots = calloc(w->o.batch, sizeof *w->slots);
@@ -511,7 +478,15 @@ static int open_buffers(struct run_walk *w, struct idem_err *err)
             return err_memory(err, "the logits of a batch",
                               (unsigned long long)w->o.batch * w->n_vocab * sizeof(float));
     w->crew = run_crew_open(w->o.threads ? w->o.threads : 1, err);
-    return w->crew ? open_samplers(w, err) : -1;
+    if (!w->crew)
+        return -1;
+    w->samplers = calloc(run_crew_size(w->crew), sizeof *w->samplers);
+    if (!w->samplers)
+        return err_memory(err, "drawing threads", sizeof *w->samplers);
+    for (size_t n_ends; w->n_samplers < run_crew_size(w->crew); w->n_samplers++)
+        if (!(w->samplers[w->n_samplers] = run_seq_sampler(w->b, w->n_vocab, &n_ends, err)))
+            return -1;
+    return 0;
 }
 
 struct run_walk *run_walk_open(struct backend *b, const struct run_walk_options *o,

@@ -45,6 +45,25 @@ void beam_keep(struct beam_candidate *list, size_t *n, size_t max, const struct 
 /* sum / length^length_penalty; length >= 1. */
 float beam_score(float sum, size_t length, double length_penalty);
 
+/* What one running beam is asked. */
+struct beam_offer {
+    uint32_t beam;               /* its place among the running ones */
+    float sum;                   /* of its processed log-probabilities */
+    const struct sample_stats *stats;    /* of its logits */
+    const int32_t *context;      /* [n_context]: prompt and output; the last n_output are output */
+    size_t n_context, n_output;
+    struct sample_key key;       /* of the noise: position is n_output */
+    size_t n_top, max;           /* alternatives to keep; candidates to offer */
+};
+/* x[n_vocab of sample_open]: its logits; becomes its log-probabilities. Processors run on
+ * log-probabilities, as in transformers; those of sampling only with do_sample, and then leave at
+ * least number of ends + 1 tokens. Puts the best max into list (beam_keep). Fills *raw: entropy,
+ * margin, tail_mass, n_top and top; a token's logprob_processed is the number that is added to the
+ * sum, not normalised again. */
+int beam_offer(struct sampler *s, const struct rec_settings *set, const struct beam_offer *o,
+               float *x, struct rec_token *raw, struct beam_candidate *list, size_t *n,
+               struct idem_err *err);
+
 struct beam_finished {
     float score;
     size_t candidate;            /* that it came from in this step; SIZE_MAX: there before */

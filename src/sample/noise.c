@@ -4,7 +4,7 @@
  *   key      first 8 bytes, little-endian, of SHA-256("idem noise 1" seed prompt_digest): 12 bytes
  *            of text without NUL, the seed as 8 bytes little-endian, the 32 bytes of the digest;
  *            its low half is Philox's key word 0
- *   counter  words 0..3: id / 2 (floor), position, sample, 0
+ *   counter  words 0..3: id / 2 (floor), position, sample, beam (its place; 0 without beams)
  *   bits     the upper 52 of the 64 bits word1:word0 of the output for even ids, word3:word2 for
  *            odd ids (the first named is the more significant)
  *   u        (bits + 1/2) / 2^52, exact, in [2^-53, 1 - 2^-53]
@@ -61,7 +61,7 @@ int noise_init(struct noise *z, const struct sample_key *key, struct idem_err *e
 
 static philox4x32_ctr_t block(const struct noise *z, uint32_t pair)
 {
-    philox4x32_ctr_t c = {{pair, z->position, z->sample, 0}};
+    philox4x32_ctr_t c = {{pair, z->position, z->sample, z->beam}};
     philox4x32_key_t k = {{(uint32_t)z->key, (uint32_t)(z->key >> 32)}};
     return philox4x32(c, k);
 }

@@ -66,7 +66,7 @@ int sample_ends(struct sampler *s, const int32_t *ids, size_t n, struct idem_err
     return 0;
 }
 
-static int check_input(const float *logits, size_t n_vocab, const int32_t *context,
+int sample_check_input(const float *logits, size_t n_vocab, const int32_t *context,
                        size_t n_context, struct idem_err *err)
 {
     for (size_t i = 0; i < n_vocab; i++)
@@ -80,10 +80,10 @@ static int check_input(const float *logits, size_t n_vocab, const int32_t *conte
     return 0;
 }
 
-/* Raw fields: the best n_top, margin, tail. Leaves the best id in out->id. */
-static void fill_raw(struct sampler *s, const float *logits, size_t n_vocab,
-                     const struct sample_stats *stats, size_t n_top, struct rec_token *out)
+void sample_raw(struct sampler *s, const float *logits, const struct sample_stats *stats,
+                size_t n_top, struct rec_token *out)
 {
+    size_t n_vocab = s->max_vocab;
     if (n_top > n_vocab)
         n_top = n_vocab;
     size_t k = n_top < 2 ? 2 : n_top;
@@ -115,7 +115,7 @@ static double survivors_logsumexp(const struct sampler *s, float max)
     return (double)max + det_log(sum);
 }
 
-static bool survives(const struct sampler *s, int32_t id)
+bool sample_survives(const struct sampler *s, int32_t id)
 {
     size_t lo = 0, hi = s->n_alive;
     while (lo < hi) {
@@ -130,7 +130,7 @@ static bool survives(const struct sampler *s, int32_t id)
 
 static float processed_logprob(const struct sampler *s, int32_t id, double lse)
 {
-    return survives(s, id) ? (float)((double)s->score[id] - lse) : NAN;
+    return sample_survives(s, id) ? (float)((double)s->score[id] - lse) : NAN;
 }
 
 /* Greedy of Hugging Face's with nothing that touches a score. */
@@ -155,9 +155,9 @@ int sample_step(struct sampler *s, const struct rec_settings *set, const float *
     if (set->num_beams > 1)
         return err_set(err, IDEM_ERR_USAGE, "num_beams is %u, but one step of sampling has one "
                        "beam", set->num_beams);
-    if (check_input(logits, s->max_vocab, context, n_context, err) != 0)
+    if (sample_check_input(logits, s->max_vocab, context, n_context, err) != 0)
         return -1;
-    fill_raw(s, logits, s->max_vocab, stats, n_top, out);
+    sample_raw(s, logits, stats, n_top, out);
     if (plain(set, key->position)) {
         out->logprob = (float)((double)logits[out->id] - stats->logsumexp);
         out->logprob_processed = out->logprob;

@@ -26,6 +26,18 @@ struct sampler {
     size_t n_ends;
 };
 
+/* ---- what one step and a beam search share (sample.c) ------------------------------------------ */
+
+/* Logits must be finite, ids of the context not negative. */
+int sample_check_input(const float *logits, size_t n_vocab, const int32_t *context,
+                       size_t n_context, struct idem_err *err);
+/* Raw fields: the best n_top, entropy, margin, tail. Leaves the best id in out->id. */
+void sample_raw(struct sampler *s, const float *logits, const struct sample_stats *stats,
+                size_t n_top, struct rec_token *out);
+bool sample_survives(const struct sampler *s, int32_t id);
+
+/* ---- ranks (rank.c) ----------------------------------------------------------------------------- */
+
 /* Order of tokens as one integer: a larger key is a larger value, or, at equal values, the lower
  * id. -0 and +0 are equal. */
 uint64_t rank_key(float value, int32_t id);
@@ -79,7 +91,7 @@ float select_distance(float score, double lse, double entropy);
 /* ---- noise ------------------------------------------------------------------------------------ */
 
 /* 52 random bits for a token, and the noise made of them (sample/noise.c has the layout). */
-struct noise { uint64_t key; uint32_t sample, position; };
+struct noise { uint64_t key; uint32_t sample, position, beam; };   /* beam: 0 without beams */
 int noise_init(struct noise *z, const struct sample_key *key, struct idem_err *err);
 uint64_t noise_bits(const struct noise *z, int32_t id);
 double noise_gumbel(uint64_t bits);
