@@ -66,6 +66,8 @@ static void sample_json(struct json *j, struct backend *b, const struct rec_outp
     json_strz(j, rec_stop_name(o->stop));
     json_key(j, "logits_digest");
     json_strz(j, o->logits_digest);
+    json_key(j, "score");                /* null without beams */
+    json_f32(j, o->score);
     json_key(j, "tokens");
     json_begin(j, '[');
     for (size_t i = 0; i < o->n_tokens; i++) {
@@ -123,9 +125,11 @@ static void print_text(const struct cli_args *a, struct backend *b, const struct
     uint32_t n = r->settings.num_return_sequences;
     for (uint32_t s = 0; s < n; s++) {
         struct buf table;
-        if (n > 1 && !a->quiet) {
+        if (r->settings.num_beams > 1 && !a->quiet)
+            printf("%s--- sequence %u, score %.6f, ends by: %s ---\n", s ? "\n" : "", s,
+                   (double)outs[s].score, rec_stop_name(outs[s].stop));
+        else if (n > 1 && !a->quiet)
             printf("%s--- sample %u, ends by: %s ---\n", s ? "\n" : "", s, rec_stop_name(outs[s].stop));
-        }
         if (!streamed) {
             cli_write_text(outs[s].text, outs[s].text_len);
             cli_write("\n", 1);
@@ -171,8 +175,9 @@ static int generate(const struct cli_args *a)
     int rc = sample_check(&r.settings, &err);
     if (rc == 0) {
         warn_greedy(a);
-        /* a stop text cuts off what has been printed already, and samples come interleaved */
-        stream.on = !a->json && n == 1 && r.settings.n_stop == 0;
+        /* a stop text cuts off what has been printed already, samples come interleaved, and beams
+         * are known at the end only */
+        stream.on = !a->json && n == 1 && r.settings.n_stop == 0 && r.settings.num_beams == 1;
         outs = calloc(n, sizeof *outs);
         rc = outs ? 0 : err_memory(&err, "outputs", n * sizeof *outs);
     }
@@ -185,7 +190,8 @@ static int generate(const struct cli_args *a)
         rc = run_generate(b, &r, on_token, &stream, cli_catch_interrupt(), outs, &err);
     } else if (rc == 0) {
         struct watch w;
-        watch_start(&w, a, b, "computing", r.n_prompt + r.settings.max_new_tokens - 1);
+        watch_start(&w, a, b, "computing",
+                    r.n_prompt + (size_t)r.settings.num_beams * (r.settings.max_new_tokens - 1));
         rc = run_generate(b, &r, NULL, NULL, cli_catch_interrupt(), outs, &err);
         watch_end(&w, b);
     }
@@ -223,7 +229,9 @@ const struct cli_command cli_generate = {
         "processors removed the token). --json has the same with the alternatives and the entropy of "
         "each step; --quiet prints the text alone.\n\n"
         "Settings have the names and the meaning of Hugging Face's generate(): without --do-sample the "
-        "most likely token is taken. The same command gives the same bits on every machine, whatever "
+        "most likely token is taken; --num-beams N searches with N beams and gives the best sequence, or the "
+        "best --num-return-sequences, each with its score (sum of the log-probabilities / length to the "
+        "power of --length-penalty). The same command gives the same bits on every machine, whatever "
         "its threads and batch.",
     .examples = "idem generate smollm2-135m-instruct -p 'The capital of France is'\n"
                 "idem generate smollm2-135m-instruct -p 'The capital of France is' --max-new-tokens 20 "

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "run/beam.h"
 #include "run/run.h"
 #include "run/walk.h"
 
@@ -49,11 +50,16 @@ static int name_trial(const struct exec *x, size_t index, struct idem_err *err)
 
 /* ---- progress ------------------------------------------------------------------------------------ */
 
+static const struct rec_settings *settings_of(const struct exec *x, const struct rec_trial *t)
+{
+    return &x->p->settings[t->setting].values;
+}
+
 /* Rough cost of a trial in tokens of a full batch, for the time left: a token alone costs about
  * three times what it costs among eight, and of the SEEDS trials about half is shared. */
 static double work_of(const struct exec *x, const struct rec_trial *t)
 {
-    double decode = x->p->settings[t->setting].values.max_new_tokens;
+    double decode = (double)settings_of(x, t)->max_new_tokens * settings_of(x, t)->num_beams;
     uint32_t batch = x->p->hosts[t->host].state.batch;
     if (t->purpose == REC_PURPOSE_SEEDS)
         return 0.5 * decode;
@@ -88,17 +94,11 @@ static void on_step(void *ctx, uint64_t n_tokens)
 
 /* ---- handing out trials and taking in outputs ------------------------------------------------------- */
 
-static int on_end(void *ctx, struct run_seq *q, struct rec_output *o, struct idem_err *err)
+static int keep(struct exec *x, size_t index, const struct rec_output *o,
+                const struct store_how *how, struct idem_err *err)
 {
-    struct exec *x = ctx;
-    const struct rec_trial *t = &x->p->trials[q->tag];
-    struct store_how how = {
-        .computed = x->seeds ? STORE_COMPUTED_SHARED : STORE_COMPUTED_ANEW,
-        .started = q->started, .wall_ms = q->wall_ms, .n_forward = q->n_forward,
-    };
-    int rc = store_put_output(x->s, t->index, o, &how, err);
-    rec_output_release(o);
-    if (rc)
+    const struct rec_trial *t = &x->p->trials[index];
+    if (store_put_output(x->s, t->index, o, how, err))
         return -1;
     x->progress.done++;
     x->work_done += work_of(x, t);
@@ -107,6 +107,18 @@ static int on_end(void *ctx, struct run_seq *q, struct rec_output *o, struct ide
         return 0;
     x->committed = now;
     return store_commit(x->s, err);
+}
+
+static int on_end(void *ctx, struct run_seq *q, struct rec_output *o, struct idem_err *err)
+{
+    struct exec *x = ctx;
+    struct store_how how = {
+        .computed = x->seeds ? STORE_COMPUTED_SHARED : STORE_COMPUTED_ANEW,
+        .started = q->started, .wall_ms = q->wall_ms, .n_forward = q->n_forward,
+    };
+    int rc = keep(x, q->tag, o, &how, err);
+    rec_output_release(o);
+    return rc;
 }
 
 static struct run_seq *make_seq(struct exec *x, size_t index, struct idem_err *err)
@@ -127,9 +139,10 @@ static int on_feed(void *ctx, struct idem_err *err)
     struct run_seq *group[SEEDS_GROUP];
     size_t n = 0, max = x->seeds ? SEEDS_GROUP : 1;
     for (; x->next < x->end && n < max; x->next++) {
-        if (n > 0 && x->p->trials[x->next].prompt != x->p->trials[group[0]->tag].prompt)
+        const struct rec_trial *t = &x->p->trials[x->next];
+        if (n > 0 && t->prompt != x->p->trials[group[0]->tag].prompt)
             break;
-        if (store_is_done(x->s, x->p->trials[x->next].index))
+        if (store_is_done(x->s, t->index) || settings_of(x, t)->num_beams > 1)
             continue;
         if (!(group[n] = make_seq(x, x->next, err))) {
             name_trial(x, x->next, err);
@@ -143,6 +156,69 @@ static int on_feed(void *ctx, struct idem_err *err)
         return 0;
     x->progress.stage = rec_purpose_name(x->p->trials[group[0]->tag].purpose);
     return run_walk_add(x->walk, group, n, err) ? -1 : 1;
+}
+
+/* ---- beam searches ------------------------------------------------------------------------------------ */
+
+/* Whether one search gives the outputs of both. Trials other than SEEDS are computed anew. */
+static bool same_search(const struct exec *x, const struct rec_trial *a, const struct rec_trial *b)
+{
+    const struct rec_settings *set = settings_of(x, a);
+    bool sampled = set->do_sample && set->temperature > 0;
+    return x->seeds && a->prompt == b->prompt && a->setting == b->setting && a->n_top == b->n_top &&
+           (!sampled || a->seed == b->seed);
+}
+
+/* The search of trial `index`, and the outputs of those behind it that it serves. */
+static int search(struct exec *x, struct run_beam *w, size_t index, size_t to, struct idem_err *err)
+{
+    const struct rec_trial *first = &x->p->trials[index];
+    const struct ids *q = &x->prompts[first->prompt];
+    const struct rec_settings *set = settings_of(x, first);
+    struct run_beam_job job = {.set = set, .prompt = q->ids, .n_prompt = q->n, .key_prompt = q->ids,
+                               .n_key_prompt = q->n, .seed = first->seed, .n_top = first->n_top};
+    struct run_beam_cost cost;
+    size_t end = index + 1;
+    while (end < to && same_search(x, first, &x->p->trials[end]))
+        end++;
+    struct rec_output *out = calloc(set->num_return_sequences, sizeof *out);
+    if (!out)
+        return err_memory(err, "outputs", set->num_return_sequences * sizeof *out);
+    int rc = run_beam_search(w, &job, out, &cost, err);
+    for (size_t i = index; i < end && rc == 0; i++) {
+        struct store_how how = {
+            .computed = x->seeds ? STORE_COMPUTED_SHARED : STORE_COMPUTED_ANEW,
+            .started = cost.started, .wall_ms = cost.wall_ms / (double)(end - index),
+            .n_forward = i == index ? cost.n_forward : 0,
+        };
+        if (!store_is_done(x->s, x->p->trials[i].index))
+            rc = keep(x, i, &out[x->p->trials[i].sample], &how, err);
+    }
+    for (uint32_t i = 0; i < set->num_return_sequences; i++)
+        rec_output_release(&out[i]);
+    free(out);
+    return rc;
+}
+
+/* The trials of a pass that search with beams, one search after another. */
+static int run_searches(struct exec *x, size_t from, size_t to, const struct run_walk_options *wo,
+                        struct idem_err *err)
+{
+    struct run_beam *w = NULL;
+    int rc = 0;
+    for (size_t i = from; i < to && rc == 0; i++) {
+        const struct rec_trial *t = &x->p->trials[i];
+        if (store_is_done(x->s, t->index) || settings_of(x, t)->num_beams == 1)
+            continue;
+        x->progress.stage = rec_purpose_name(t->purpose);
+        if (!w && !(w = run_beam_open(x->b, wo, err)))
+            return -1;
+        rc = search(x, w, i, to, err);
+        if (rc && (!err || err->code != IDEM_ERR_INTERRUPTED))
+            name_trial(x, i, err);
+    }
+    run_beam_close(w);
+    return rc;
 }
 
 /* ---- passes -------------------------------------------------------------------------------------------- */
@@ -180,7 +256,7 @@ static int run_pass(struct exec *x, size_t from, size_t to, struct idem_err *err
         name_trial(x, run_walk_culprit(x->walk), err);
     run_walk_close(x->walk);
     x->walk = NULL;
-    return rc;
+    return rc ? rc : run_searches(x, from, to, &wo, err);
 }
 
 static int run_passes(struct exec *x, struct idem_err *err)

@@ -228,7 +228,7 @@ int run_score(struct backend *b, const int32_t *ids, size_t n, uint32_t n_top,
 {
     struct replay r = {.b = b, .ids = ids, .n = n, .host = *host, .stop = stop, .err = err,
                        .on_pos = score_pos, .out = out, .n_top = n_top};
-    *out = (struct rec_output){0};
+    *out = (struct rec_output){.score = NAN};
     int rc = replay_open(&r, 0);
     if (rc == 0) {
         r.n_top = n_top < r.n_vocab ? n_top : r.n_vocab;

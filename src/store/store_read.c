@@ -356,6 +356,7 @@ static int read_output(struct store_cursor *c, struct store_row *row, struct ide
     if (n < 0 || !column_hex(q, 14, true, o->logits_digest))
         return bad_trial(c, trial, "its n_tokens or logits_digest is out of range", err);
     o->stop = (enum rec_stop)stop;
+    o->score = NAN;              /* docs/store.md says how it follows from the tokens */
     o->text = c->text.data;
     o->text_len = c->text.len;
     o->n_tokens = (size_t)n;
