@@ -49,6 +49,11 @@ static const struct tiny tiny_gemma3 = {
     .n_ff = 160, .n_vocab = 77, .n_ctx = 256, .embd = QTYPE_BF16, .qk = QTYPE_F32,
     .v = QTYPE_Q8_0, .o = QTYPE_BF16, .gate_up = QTYPE_Q8_0, .down = QTYPE_Q4_0,
     .window = 40, .rng = 3};
+static const struct tiny tiny_small = {              /* the types of the smallest files */
+    .arch = "llama", .n_layer = 2, .n_embd = 256, .n_head = 4, .n_head_kv = 2, .head_dim = 64,
+    .n_ff = 512, .n_vocab = 83, .n_ctx = 256, .embd = QTYPE_Q2_K, .qk = QTYPE_Q2_K,
+    .v = QTYPE_Q3_K, .o = QTYPE_IQ4_XS, .gate_up = QTYPE_IQ4_NL, .down = QTYPE_Q3_K,
+    .output = QTYPE_IQ4_XS, .rng = 4};
 
 static inline uint64_t tiny_next(struct tiny *m)      /* splitmix64 */
 {
@@ -88,6 +93,10 @@ static inline void tiny_block(struct tiny *m, enum qtype type, uint8_t *p, size_
     case QTYPE_Q4_K:
     case QTYPE_Q5_K: tiny_half(p, f * 0.002f); tiny_half(p + 2, f * 0.02f); break;
     case QTYPE_Q6_K: tiny_half(p + 208, f * 0.0003f); break;
+    case QTYPE_Q2_K: tiny_half(p + 80, f * 0.02f); tiny_half(p + 82, f * 0.03f); break;
+    case QTYPE_Q3_K: tiny_half(p + 108, f * 0.008f); break;
+    case QTYPE_IQ4_NL: tiny_half(p, f * 0.008f); break;
+    case QTYPE_IQ4_XS: tiny_half(p, f * 0.0005f); break;
     default: break;
     }
 }

@@ -147,9 +147,20 @@ static const char *supported_types(char *out, size_t cap)
 static int unsupported_type(const struct weights *w, const struct gguf_tensor *t,
                             struct idem_err *err)
 {
-    char types[256];
-    gguf_err_tensor(w->g, t, err, "weights of type %s are not supported; these are: %s",
-                    qtype_info((uint32_t)t->type)->name, supported_types(types, sizeof types));
+    enum { NAMED = 3 };
+    char types[256], names[NAMED * 96];
+    size_t n = 0, len = 0;
+    names[0] = 0;
+    for (size_t i = 0; i < gguf_n_tensors(w->g); i++) {
+        const struct gguf_tensor *o = gguf_tensor_at(w->g, i);
+        if (o->type == t->type && n++ < NAMED && len < sizeof names)
+            len += (size_t)snprintf(names + len, sizeof names - len, "%s'%.*s'", n > 1 ? ", " : "",
+                                    (int)o->name.len, o->name.data);
+    }
+    gguf_err_tensor(w->g, t, err, "weights of type %s are not supported, and %zu tensor%s it: %s%s; "
+                    "take the model in another quantisation (these are supported: %s)",
+                    qtype_info((uint32_t)t->type)->name, n, n == 1 ? " has" : "s have", names,
+                    n > NAMED ? " and others" : "", supported_types(types, sizeof types));
     if (err)
         err->code = IDEM_ERR_UNSUPPORTED;
     return -1;

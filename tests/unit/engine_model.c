@@ -131,13 +131,15 @@ static void vocabulary_only(void **state)
 struct wrong {
     struct tiny t;
     enum idem_err_code code;
-    const char *says[3];          /* all of these, besides the file's name */
+    const char *says[4];          /* all of these, besides the file's name */
 };
 
-#define LLAMA(...) {.arch = "llama", .n_layer = 2, .n_embd = 64, .n_head = 4, .n_head_kv = 2, \
+#define LLAMA_QK(QK, ...) {.arch = "llama", .n_layer = 2, .n_embd = 64, .n_head = 4, .n_head_kv = 2, \
     .head_dim = 16, .n_ff = 96, .n_vocab = 101, .n_ctx = 256, .embd = QTYPE_Q8_0,             \
-    .qk = QTYPE_Q4_1, .v = QTYPE_Q5_1, .o = QTYPE_Q4_0, .gate_up = QTYPE_F16,                 \
+    .qk = QK, .v = QTYPE_Q5_1, .o = QTYPE_Q4_0, .gate_up = QTYPE_F16,                         \
     .down = QTYPE_Q5_0, .rng = 1, __VA_ARGS__}
+#define LLAMA(...) LLAMA_QK(QTYPE_Q4_1, __VA_ARGS__)
+#define MXFP4 (enum qtype)39      /* in the table of types for its name only */
 #define GEMMA(...) {.arch = "gemma3", .n_layer = 1, .n_embd = 64, .n_head = 2, .n_head_kv = 1, \
     .head_dim = 48, .n_ff = 160, .n_vocab = 77, .n_ctx = 256, .embd = QTYPE_BF16,              \
     .qk = QTYPE_F32, .v = QTYPE_Q8_0, .o = QTYPE_BF16, .gate_up = QTYPE_Q8_0,                  \
@@ -182,7 +184,9 @@ static const struct wrong wrongs[] = {
     {LLAMA(.taller = "token_embd.weight", .output = QTYPE_Q8_0), FORMAT,
      {"output.weight", "64 x 101", "64 x 102"}},
     {LLAMA(.retype = "blk.0.attn_q.weight", .retype_as = QTYPE_I32), UNSUPPORTED,
-     {"blk.0.attn_q.weight", "I32", "Q4_K"}},
+     {"blk.0.attn_q.weight", "I32", "1 tensor has it", "Q4_K"}},
+    {LLAMA_QK(MXFP4, .fused_qkv = false), UNSUPPORTED,
+     {"MXFP4", "4 tensors have it", "'blk.1.attn_q.weight' and others", "IQ4_XS"}},
     {LLAMA(.retype = "blk.0.attn_norm.weight", .retype_as = QTYPE_Q8_0), FORMAT,
      {"blk.0.attn_norm.weight", "Q8_0", "F32"}},
     {LLAMA(.extra = "blk.0.attn_q_norm.weight"), UNSUPPORTED, {"blk.0.attn_q_norm.weight", "byte"}},
@@ -209,7 +213,7 @@ static void wrong_files(void **state)
             fail_msg("case %zu (%s) was opened", i, w->says[0]);
         if (err.code != w->code || !strstr(err.msg, path))
             fail_msg("case %zu: code %d: %s", i, (int)err.code, err.msg);
-        for (size_t j = 0; j < 3 && w->says[j]; j++)
+        for (size_t j = 0; j < 4 && w->says[j]; j++)
             if (!strstr(err.msg, w->says[j]))
                 fail_msg("case %zu: '%s' is not in: %s", i, w->says[j], err.msg);
     }

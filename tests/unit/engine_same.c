@@ -232,6 +232,13 @@ static void qwen2(void **state)
     same_bits(&tiny_qwen2, IDEM_ACTIVATIONS_F32);
 }
 
+static void small_types(void **state)
+{
+    (void)state;
+    same_bits(&tiny_small, IDEM_ACTIVATIONS_Q8);
+    same_bits(&tiny_small, IDEM_ACTIVATIONS_F32);
+}
+
 static void gemma3(void **state)
 {
     (void)state;
@@ -260,6 +267,7 @@ int main(void)
         cmocka_unit_test(llama),
         cmocka_unit_test(qwen2),
         cmocka_unit_test(gemma3),
+        cmocka_unit_test(small_types),
         cmocka_unit_test(unusual_heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
