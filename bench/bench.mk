@@ -8,7 +8,7 @@ $(BENCH)/kl: bench/kl.c
 	@mkdir -p $(@D)
 	$(CC) $(BITS) -O2 $(WARN) -o $@ $< -lm
 
-$(BENCH)/logits $(BENCH)/speed: $(BENCH)/%: bench/%.c $(BUILD)/libidem.a
+$(BENCH)/logits $(BENCH)/speed $(BENCH)/positions: $(BENCH)/%: bench/%.c $(BUILD)/libidem.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libidem.a $(LDFLAGS) $(ALL_LIBS)
 
@@ -18,12 +18,14 @@ $(BENCH)/llama_logits: bench/llama_logits.c
 	$(CC) -std=c11 -O2 -Wall -Wextra -I$(LLAMA_CPP)/include -I$(LLAMA_CPP)/ggml/include -o $@ $< \
 	    -L$(LLAMA_CPP)/build/bin -lllama -lggml -lggml-base -Wl,-rpath,$(abspath $(LLAMA_CPP))/build/bin
 
-.PHONY: bench-programs bench-kl bench-speed bench-first
+.PHONY: bench-programs bench-kl bench-speed bench-first bench-size
 bench-programs: $(BENCH)/kl $(BENCH)/logits $(BENCH)/speed $(if $(LLAMA_CPP),$(BENCH)/llama_logits)
 bench-kl: bench-programs $(BENCH)/llama_logits
 	python3 bench/kl.py --bench $(BENCH)
 bench-speed: $(BENCH)/speed
 	@test -n "$(LLAMA_CPP)" || { echo "give LLAMA_CPP=folder of a built llama.cpp" >&2; exit 2; }
 	python3 bench/speed.py --bench $(BENCH) --llama $(LLAMA_CPP)/build/bin
+bench-size: $(BENCH)/positions $(BUILD)/idem
+	IDEM=$(BUILD)/idem python3 bench/size.py --bench $(BENCH)
 bench-first: $(BUILD)/idem
 	IDEM=$(BUILD)/idem python3 bench/first_token.py
