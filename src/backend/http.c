@@ -102,6 +102,12 @@ static bool parse_origin(const char *url, struct origin *o)
     return ok && (o->tls || strcmp(scheme, "http") == 0);
 }
 
+bool http_private(const char *url)
+{
+    struct origin o;
+    return parse_origin(url, &o) && (o.tls || is_local(o.host));
+}
+
 static bool same_origin(const struct origin *a, const struct origin *b)
 {
     return a->tls == b->tls && strcasecmp(a->host, b->host) == 0 && strcmp(a->port, b->port) == 0;
@@ -286,7 +292,7 @@ static int set_options(struct http *h, struct hop *p, struct curl_slist **list, 
         *list = b.failed ? NULL : curl_slist_append(*list, b.data);
         ok = *list != NULL;
     }
-    if (ok && r->bearer && p->own) {
+    if (ok && r->bearer && p->own && (p->at.tls || is_local(p->at.host))) {
         buf_clear(&b);
         buf_addf(&b, "Authorization: Bearer %s", r->bearer);
         struct curl_slist *more = b.failed ? NULL : curl_slist_append(*list, b.data);

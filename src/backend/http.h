@@ -66,7 +66,7 @@ const char *http_header(const struct http_head *h, const char *name);
 /* Callbacks return 0, or -1 with err filled to end the request. */
 struct http_request {
     const char *url;
-    const char *bearer;          /* token for the server of url, or NULL */
+    const char *bearer;          /* token for the server of url, or NULL; only where http_private(url) */
     uint64_t from;               /* > 0: ask for the bytes from here on */
     const char *if_range;        /* with from: the ETag that must still hold, or NULL */
     bool plain;                  /* http:// to other machines is wanted */
@@ -82,6 +82,9 @@ void http_close(struct http *h);                       /* NULL is allowed */
 
 /* 0: a last response came and was read to its end, whatever its status. -1: *fault and err. */
 int http_get(struct http *h, const struct http_request *r, enum http_fault *fault, struct idem_err *err);
+
+/* Nobody on the way can read what goes to url: https, or this machine. */
+bool http_private(const char *url);
 
 /* ---- pure parts -------------------------------------------------------------------------------- */
 

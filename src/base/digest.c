@@ -4,6 +4,7 @@
 
 #include <openssl/evp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -83,6 +84,26 @@ void digest_sha256(const void *data, size_t len, char hex[DIGEST_HEX])
         digest_update(&d, data, len);
         digest_final(&d, hex);
     }
+}
+
+void digest_git_blob(const void *data, size_t len, char hex[41])
+{
+    uint8_t md[EVP_MAX_MD_SIZE] = {0};
+    char head[32];
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (ctx && EVP_DigestInit_ex(ctx, EVP_sha1(), NULL) == 1) {
+        int n = snprintf(head, sizeof head, "blob %zu", len);
+        EVP_DigestUpdate(ctx, head, (size_t)n + 1);
+        if (len)
+            EVP_DigestUpdate(ctx, data, len);
+        EVP_DigestFinal_ex(ctx, md, NULL);
+    }
+    EVP_MD_CTX_free(ctx);
+    for (unsigned i = 0; i < 20; i++) {
+        hex[2 * i] = "0123456789abcdef"[md[i] >> 4];
+        hex[2 * i + 1] = "0123456789abcdef"[md[i] & 15];
+    }
+    hex[40] = '\0';
 }
 
 uint64_t digest_hash64(const void *data, size_t len)

@@ -23,6 +23,8 @@ void digest_final(struct digest *d, char hex[DIGEST_HEX]);   /* and releases */
 void digest_release(struct digest *d);                       /* for error paths; idempotent */
 
 void digest_sha256(const void *data, size_t len, char hex[DIGEST_HEX]);
+/* The name that git gives to a file of that content: SHA-1 of "blob <len>", a NUL, and the data. */
+void digest_git_blob(const void *data, size_t len, char hex[41]);
 uint64_t digest_hash64(const void *data, size_t len);        /* XXH3, seed 0 */
 
 #endif

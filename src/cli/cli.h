@@ -81,6 +81,7 @@ struct cli_args {
     uint32_t n_greedy;
     bool json, quiet, verbose, check, help;
 
+    uint32_t retries, timeout;       /* of pull: attempts after the first; seconds without a byte */
     const char *output, *format, *rows, *model, *shard;
     uint32_t limit;
 };

@@ -332,7 +332,7 @@ int cli_parse(const struct cli_command *c, int argc, char **argv, struct cli_arg
 {
     *a = (struct cli_args){
         .command = c, .sampler = "hf", .early_stopping = "false", .cpu = "auto", .activations = "q8", .cache = "cold",
-        .top_k_logprobs = 5,
+        .top_k_logprobs = 5, .retries = 5, .timeout = 60,
     };
     rec_settings_default(&a->sampling, REC_SAMPLER_HF);
     for (int i = 0; i < argc; i++) {

@@ -238,7 +238,13 @@ def models(idem):
     out = json.loads(idem.ok("models", "--json"))["models"]
     check([m["name"] for m in out] == idem.ok("models", "--quiet").decode().split(), "names")
     check(not any(m["present"] for m in out), "a model in an empty cache")
-    check(all(len(m["sha256"]) == 64 and m["licence"] and m["source"] for m in out), "facts are missing")
+    check(all(m["licence"] and m["source"] and m["format"] in ("gguf", "safetensors") for m in out), "facts are missing")
+    check(all(len(m["sha256"]) == 64 and m["bytes"] for m in out if m["verified"]), "a digest is missing")
+    lines = idem.ok("models").decode().splitlines()
+    check(len(lines) == len(out) + 1 and max(map(len, lines)) <= 80, "the table")
+    one = json.loads(idem.ok("models", "minicpm-2b-sft", "--json"))["models"]
+    check([m["source"] for m in one] == [["hf:openbmb/MiniCPM-2B-sft-bf16@refs/pr/11"]], "one model")
+    check(b"unverified" in idem.ok("models", "GPT2"), "details")
 
 
 CASES = [(f.__name__.replace("_", " "), f) for f in (

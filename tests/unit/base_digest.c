@@ -36,6 +36,11 @@ static void test_known(void **state)
             digest_release(&d);   /* idempotent */
         }
     }
+    char blob[41];   /* git hash-object --stdin */
+    digest_git_blob("", 0, blob);
+    assert_string_equal(blob, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+    digest_git_blob("hello\n", 6, blob);
+    assert_string_equal(blob, "ce013625030ba8dba906f756967f9e9ca394464a");
     assert_true(digest_hash64("", 0) == 0x2D06800538D394C2u);   /* XXH3_64bits of nothing */
     assert_true(digest_hash64("a", 1) != digest_hash64("b", 1));
 }
