@@ -1,4 +1,4 @@
-# Fixtures of tests/data/{oracle,tokens,chat} made anew by transformers, and the tests on real models.
+# Fixtures of tests/data/{oracle,tokens,chat,beam} made anew by transformers, and the tests on real models.
 # Included by the Makefile.
 #   IDEM_MODELS   folder with the three model files (default: where `idem pull` puts them)
 #   ORACLE_PY     a python with transformers 5.23, torch 2.13, gguf, accelerate, sentencepiece,
@@ -8,13 +8,14 @@ IDEM_MODELS ?= $(XDG_CACHE_HOME)/idem/models
 ORACLE_PY   ?= $(BUILD)/oracle/bin/python
 ORACLE_PKGS := torch==2.13.0 transformers==5.23.0 gguf==0.19.0 accelerate sentencepiece protobuf numpy
 
-.PHONY: oracle oracle-sample test-models test-models-full same-builds broken-kernel
+.PHONY: oracle arch oracle-sample test-models test-models-full same-builds broken-kernel
 oracle:
 	@test -x $(ORACLE_PY) || { python3 -m venv $(BUILD)/oracle && \
 	    $(BUILD)/oracle/bin/pip install -q $(ORACLE_PKGS); }
 	$(ORACLE_PY) tools/oracle/make_fixtures.py $(IDEM_MODELS) tests/data/oracle
 	$(ORACLE_PY) tools/oracle_tokens.py $(IDEM_MODELS)
 	$(ORACLE_PY) tools/oracle_chat.py
+	$(ORACLE_PY) tools/oracle/make_beam.py tests/data/beam
 	$(ORACLE_PY) tools/oracle_sample.py > tests/data/sample/hf.json.new
 	mv tests/data/sample/hf.json.new tests/data/sample/hf.json
 
@@ -22,6 +23,11 @@ oracle:
 SAMPLE_CASES ?= 40000
 oracle-sample: $(BUILD)/peers/sampler_eval
 	$(ORACLE_PY) tools/oracle_sample.py --compare $< --cases $(SAMPLE_CASES)
+
+# Tiny models of every architecture with transformers' logits: tests/data/arch (docs/architectures.md).
+arch: $(BUILD)/idem
+	@test -x $(ORACLE_PY) || { echo 'no $(ORACLE_PY): make oracle makes it, or name one by ORACLE_PY='; exit 1; }
+	$(ORACLE_PY) tools/oracle/make_arch.py --converter $(BUILD)/idem --keep $(BUILD)/arch
 
 # A test that found no model ends with 77: skipped, not failed.
 MODEL_TEST = IDEM=$(abspath $(BUILD))/idem IDEM_MODELS=$(IDEM_MODELS) python3 tests/models/$(1) \
