@@ -58,7 +58,8 @@ void plan_estimate(const struct plan *p, const uint32_t *prompt_tokens,
         const struct rec_trial *t = &p->trials[i];
         bool seeds = t->purpose == REC_PURPOSE_SEEDS;
         uint32_t batch = p->hosts[t->host].state.batch;
-        uint64_t decode = p->settings[t->setting].values.max_new_tokens;
+        const struct rec_settings *set = &p->settings[t->setting].values;
+        uint64_t decode = (uint64_t)set->max_new_tokens * set->num_beams;
         uint64_t prefill = prompt_tokens ? prompt_tokens[t->prompt]
                                          : strlen(p->prompts[t->prompt].text) / 3 + 1;
         if (seeds && t->prompt == last_prompt)
@@ -74,7 +75,8 @@ void plan_estimate(const struct plan *p, const uint32_t *prompt_tokens,
         if (rates->prefill > 0 && rates->decode_1 > 0 && rates->decode_8 > 0)
             out->seconds += (double)prefill / rates->prefill +
                             (double)decode / decode_rate(rates, batch);
-        disk += DISK_PER_TRIAL + (double)decode * (DISK_PER_TOKEN + DISK_PER_TOP * (double)t->n_top);
+        disk += DISK_PER_TRIAL + (double)set->max_new_tokens *
+                                 (DISK_PER_TOKEN + DISK_PER_TOP * (double)t->n_top);
     }
     out->disk_bytes = (uint64_t)disk;
     out->n_computations = n_computations(p);

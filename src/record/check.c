@@ -74,10 +74,6 @@ static int check_outputs(const struct rec_settings *s, struct idem_err *err)
         return err_set(err, IDEM_ERR_USAGE, "min_new_tokens is %u, more than max_new_tokens, which "
                        "is %u; lower the one or raise the other", s->min_new_tokens,
                        s->max_new_tokens);
-    if (s->num_beams > 1 && sampled)
-        return err_set(err, IDEM_ERR_USAGE, "num_beams is %u with do_sample; beam search that draws "
-                       "at random is not there: set do_sample to false, or num_beams to 1",
-                       s->num_beams);
     if (s->num_beams > 1 && s->num_return_sequences > s->num_beams)
         return err_set(err, IDEM_ERR_USAGE, "num_return_sequences is %u, but %u beams end in %u "
                        "outputs at most; raise num_beams", s->num_return_sequences, s->num_beams,

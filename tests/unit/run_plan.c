@@ -11,10 +11,13 @@
 #include "run/run.h"
 #include "run_fake.h"
 
-#define EXPERIMENT "tests/data/plan/good.yaml"
+/* Every test runs with both: the second has beam searches of all kinds. */
+static const char *const experiments[] = {"tests/data/plan/good.yaml", "tests/data/beam/plan.yaml"};
+static const char *experiment;
+
 #define MODEL "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 
-static char dir[] = "/tmp/idem-run-XXXXXX";
+static char dir[32];
 
 static const char *db_path(const char *name)
 {
@@ -26,7 +29,7 @@ static const char *db_path(const char *name)
 static struct plan *open_plan(void)
 {
     struct idem_err err = {0};
-    struct plan *p = plan_open(EXPERIMENT, NULL, &err);
+    struct plan *p = plan_open(experiment, NULL, &err);
     if (!p || plan_expand(p, MODEL, "fake-1", &err))
         fail_msg("%s", err.msg);
     return p;
@@ -35,7 +38,7 @@ static struct plan *open_plan(void)
 static struct store *open_store(const struct plan *p, struct fake *f, const char *name)
 {
     struct idem_err err = {0};
-    struct store *s = run_open_store(p, &f->base, EXPERIMENT, db_path(name), &err);
+    struct store *s = run_open_store(p, &f->base, experiment, db_path(name), &err);
     if (!s)
         fail_msg("%s", err.msg);
     return s;
@@ -283,7 +286,7 @@ static void test_refused(void **state)
     assert_non_null(strstr(err.msg, "prompt 'one' has 24 tokens"));
     f->n_ctx = 512;
     plan_close(p);
-    p = plan_open(EXPERIMENT, NULL, &err);
+    p = plan_open(experiment, NULL, &err);
     assert_int_equal(plan_expand(p, "0000000000000000000000000000000000000000000000000000000000000000",
                                  "fake-1", &err), 0);
     assert_int_equal(run(p, f, "other.db", NULL, &err), -1);
@@ -332,6 +335,7 @@ static void test_progress(void **state)
 static int make_dir(void **state)
 {
     (void)state;
+    snprintf(dir, sizeof dir, "/tmp/idem-run-XXXXXX");
     return mkdtemp(dir) ? 0 : -1;
 }
 
@@ -351,5 +355,10 @@ int main(void)
         cmocka_unit_test(test_killed),        cmocka_unit_test(test_broken),
         cmocka_unit_test(test_refused),       cmocka_unit_test(test_progress),
     };
-    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+    int failed = 0;
+    for (size_t i = 0; i < sizeof experiments / sizeof experiments[0]; i++) {
+        experiment = experiments[i];
+        failed += cmocka_run_group_tests_name(experiment, tests, make_dir, remove_dir);
+    }
+    return failed;
 }
