@@ -91,6 +91,7 @@ $(BUILD)/idem.pc: idem.pc.in Makefile
 # ---- tests --------------------------------------------------------------------------------------
 
 # Unit tests: tests/unit/<room>_<what>.c links the rooms that <room> may include.
+DEPS_cli     := $(ROOMS)
 DEPS_base    := base
 DEPS_gguf    := base gguf
 DEPS_kernels := base kernels
@@ -106,7 +107,8 @@ UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 room = $(firstword $(subst _, ,$(1)))
 
 .SECONDEXPANSION:
-$(addprefix $(BUILD)/unit/,$(UNIT)): $(BUILD)/unit/%: tests/unit/%.c $$(call obj_of,$$(DEPS_$$(call room,$$*)))
+$(addprefix $(BUILD)/unit/,$(UNIT)): $(BUILD)/unit/%: tests/unit/%.c \
+        $$(filter-out $(BUILD)/src/cli/main.o,$$(call obj_of,$$(DEPS_$$(call room,$$*))))
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) -MMD -MP -o $@ $< $(filter %.o,$^) $(LDFLAGS) $(TEST_LIBS) $(ALL_LIBS)
 

@@ -346,7 +346,8 @@ static void resolve(const struct hop *p, struct buf *next)
     char *url = NULL;
     CURLU *u = curl_url();
     if (u && curl_url_set(u, CURLUPART_URL, p->url, 0) == CURLUE_OK &&
-        curl_url_set(u, CURLUPART_URL, http_header(&head, "location"), CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
+        curl_url_set(u, CURLUPART_URL, http_header(&head, "location"),
+                     CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE) == CURLUE_OK &&
         curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK)
         buf_adds(next, url);
     curl_free(url);
@@ -367,7 +368,7 @@ static int one(struct http *h, struct hop *p, struct buf *next)
         if (rc == 0 && code != CURLE_OK)
             rc = explain(p, code, error);
         if (rc == 0 && !p->done)
-            rc = fail(p, HTTP_FAULT_GARBAGE, IDEM_ERR_FORMAT, "gives no answer of HTTP");
+            rc = fail(p, HTTP_FAULT_CUT, IDEM_ERR_IO, "ended the connection too early (within its headers)");
         if (rc == 0 && p->redirect)
             resolve(p, next);
         curl_multi_remove_handle(h->multi, h->easy);

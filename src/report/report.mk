@@ -12,4 +12,4 @@ $(WEB_OBJ): $(BUILD)/src/report/assets.c
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # Unit tests that link the room need the assets too.
-$(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/report_*.c)): $(WEB_OBJ)
+$(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/report_*.c tests/unit/cli_*.c)): $(WEB_OBJ)

