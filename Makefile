@@ -28,7 +28,7 @@ CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DIDEM_VERSION='"$(VERSION)"' $(PKG_CF
 ALL_CFLAGS = $(BITS) $(OPT) -g -fPIC -pthread $(WARN) $(EXTRA)
 ALL_LIBS = -Wl,--as-needed $(PKG_LIBS) -pthread -lm
 
-ROOMS := base gguf kernels engine record sample plan backend store run stats report cli
+ROOMS := base gguf kernels engine record sample plan backend store run stats report convert cli
 src_of = $(wildcard $(addsuffix /*.c,$(addprefix src/,$(1))))
 obj_of = $(patsubst src/%.c,$(BUILD)/src/%.o,$(call src_of,$(1)))
 
@@ -102,6 +102,7 @@ DEPS_store   := base record store
 DEPS_stats   := base stats
 DEPS_backend := base record gguf kernels engine backend
 DEPS_run     := base record gguf kernels engine sample plan backend store run
+DEPS_convert := base gguf convert
 DEPS_report  := base record store stats report
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 room = $(firstword $(subst _, ,$(1)))

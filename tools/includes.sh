@@ -8,13 +8,14 @@ allowed() {   # of room $1
     case $1 in
     base) echo '' ;;
     gguf | kernels | record | stats) echo 'base' ;;
+    convert) echo 'base gguf' ;;
     engine) echo 'base gguf kernels' ;;
     sample | plan | store) echo 'base record' ;;
     backend) echo 'base record' ;;          # and the engine by idem.h
     run) echo 'base record plan backend sample store' ;;
     report) echo 'base record store stats' ;;
     serve) echo 'base report' ;;
-    cli) echo 'base gguf record sample plan backend store run stats report serve' ;;
+    cli) echo 'base gguf convert record sample plan backend store run stats report serve' ;;
     *) echo "unknown room $1: add it to $0" >&2; echo '' ;;
     esac
 }

@@ -82,7 +82,7 @@ struct cli_args {
     bool json, quiet, verbose, check, help;
 
     uint32_t retries, timeout;       /* of pull: attempts after the first; seconds without a byte */
-    const char *output, *format, *rows, *model, *shard;
+    const char *output, *format, *rows, *model, *shard, *type;
     uint32_t limit;
 };
 
@@ -191,6 +191,6 @@ int cli_prompt_ids(const struct cli_args *a, struct backend *b, const char *more
 /* ---- commands ------------------------------------------------------------------------------------------ */
 
 extern const struct cli_command cli_models, cli_pull, cli_inspect, cli_tokenize, cli_detokenize,
-    cli_generate, cli_score, cli_digest, cli_plan, cli_run, cli_report, cli_export, cli_selftest;
+    cli_generate, cli_score, cli_digest, cli_plan, cli_run, cli_report, cli_export, cli_selftest, cli_convert;
 
 #endif
