@@ -38,7 +38,8 @@ ALL_OBJ := $(call obj_of,$(ROOMS))
 include src/report/report.mk
 
 # One set of machine flags per instruction set.
-$(BUILD)/src/kernels/avx2.o $(BUILD)/src/kernels/avx2_matmul.o: ISA := -mavx2 -mfma -mf16c
+$(BUILD)/src/kernels/avx2.o: ISA := -mavx2 -mfma -mf16c
+$(BUILD)/src/kernels/avx512.o: ISA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512vnni
 $(BUILD)/src/kernels/%.o: OPT := $(if $(KERNEL_OPT),$(KERNEL_OPT),-O3)
 
 .PHONY: all help deps demo test unit test-cli bits lint asan tsan install uninstall clean man

@@ -49,6 +49,7 @@ enum idem_cpu {              /* which kernels; none changes a bit of any result 
     IDEM_CPU_REF,            /* the scalar definition */
     IDEM_CPU_SSE41,
     IDEM_CPU_AVX2,
+    IDEM_CPU_AVX512,         /* with VNNI */
     IDEM_CPU_NEON
 };
 

@@ -19,7 +19,10 @@ check() {   # name, command...: runs it, says how it went
 }
 
 isa() {   # machine flags of a file, as in the Makefile
-    case $1 in */avx2*) echo '-mavx2 -mfma -mf16c' ;; esac
+    case $1 in
+        */avx2* | */x86*) echo '-mavx2 -mfma -mf16c' ;;
+        */avx512*) echo '-mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512vnni' ;;
+    esac
 }
 
 check 'include directions' tools/includes.sh

@@ -90,7 +90,7 @@ const struct cli_group cli_group_engine = {"Engine (none of these changes a bit,
 
 static const struct cli_option model[] = {
     {.name = "cpu", .type = CLI_CHOICE, .offset = AT(cpu), .arg = "NAME",
-     .choices = "auto|ref|sse41|avx2|neon", .help = "kernels to use (default: the widest)"},
+     .choices = "auto|ref|sse41|avx2|avx512|neon", .help = "kernels to use (default: the widest)"},
     {.name = "activations", .type = CLI_CHOICE, .offset = AT(activations), .arg = "MODE",
      .choices = "q8|f32", .help = "arithmetic: 8-bit activation blocks, or binary32 throughout "
      "(default q8); results differ between the two, and the mode is part of every key"},

@@ -58,7 +58,7 @@ void idem_logits_stats(const struct idem_model *m, const float *logits, struct i
 
 int idem_selftest(uint64_t seed, idem_selftest_fn report, void *ctx)
 {
-    static const char *const variants[] = {"sse41", "avx2", "neon"};
+    static const char *const variants[] = {"sse41", "avx2", "avx512", "neon"};
     int n_bad = 0;
     kern_thread_init();
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) {

@@ -319,6 +319,7 @@ static const char *cpu_name(enum idem_cpu cpu)
     case IDEM_CPU_REF: return "ref";
     case IDEM_CPU_SSE41: return "sse41";
     case IDEM_CPU_AVX2: return "avx2";
+    case IDEM_CPU_AVX512: return "avx512";
     case IDEM_CPU_NEON: return "neon";
     }
     return "?";

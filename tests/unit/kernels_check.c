@@ -24,9 +24,10 @@ static void variants_equal_reference(void **state)
 {
     (void)state;
     assert_int_equal(kern_check(1, kern_ops_ref(), print, NULL), 0);
-    if (kern_ops_avx2())
-        for (uint64_t seed = 0; seed < 3; seed++)
-            assert_int_equal(kern_check(seed * 1000, kern_ops_avx2(), print, NULL), 0);
+    const struct kern_ops *const variants[] = {kern_ops_avx2(), kern_ops_avx512()};
+    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
+        for (uint64_t seed = 0; variants[i] && seed < 3; seed++)
+            assert_int_equal(kern_check(seed * 1000, variants[i], print, NULL), 0);
 }
 
 /* ---- one kernel after another broken in its last bit --------------------------------------- */

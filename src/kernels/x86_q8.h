@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MIT
- * Matrix products of ref.c with AVX2, FMA and F16C: the same operations in the same order, eight
- * rows at a time. A lane is an output row, so no lane ever meets another. */
-#include "kernels/avx2.h"
+ * Products of quantised matrices and activations for x86, eight rows at a time: a lane is an output
+ * row, so no lane ever meets another. Included once by each instruction set's file: with VNNI the
+ * dot of four columns is one instruction, without it three. */
+#ifndef KERNELS_X86_Q8_H
+#define KERNELS_X86_Q8_H
 
-#if defined(__x86_64__)
+#include <math.h>
 
 #include "base/half.h"
 #include "kernels/pack.h"
-#include "kernels/ref.h"
+#include "kernels/x86.h"
+
+#ifdef __AVX512VNNI__
+enum { X86_VNNI = 1 };
+#else
+enum { X86_VNNI = 0 };
+#endif
 
 /* ---- quantised weights ------------------------------------------------------------------------ */
 
@@ -157,6 +165,41 @@ INLINE __m256i dot_sums(const struct scales *k, const struct kern_q8 *a)
     return _mm256_madd_epi16(k->pair, _mm256_shuffle_epi8(_mm256_set1_epi64x(both), low));
 }
 
+#ifdef __AVX512VNNI__
+/* sum + the dots of four unsigned and four signed bytes in each lane, exact. */
+INLINE __m256i dot4(__m256i sum, __m256i u, __m256i x)
+{
+    return _mm256_dpbusd_epi32(sum, u, x);
+}
+
+/* Exact integer dot of one block for 8 rows. Signed quants come as q + 128. */
+INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scales *k,
+                         const struct kern_q8 *a)
+{
+    __m256i half[2];
+    for (int i = 0; i < 2; i++) {
+        half[i] = _mm256_setzero_si256();
+        for (int v = 4 * i; v < 4 * i + 4; v++) {
+            int32_t quad;
+            __builtin_memcpy(&quad, a->q + 4 * v, 4);
+            half[i] = dot4(half[i], u[v], _mm256_set1_epi32(quad));
+        }
+    }
+    if (has_sub(type)) {
+        for (int i = 0; i < 2; i++)
+            half[i] = _mm256_mullo_epi32(half[i], _mm256_srai_epi32(k->sub[i], 16));
+    }
+    __m256i sum = _mm256_add_epi32(half[0], half[1]);
+    if (type == QTYPE_Q3_K || type == QTYPE_Q6_K)
+        sum = _mm256_sub_epi32(sum, _mm256_slli_epi32(dot_sums(k, a), type == QTYPE_Q3_K ? 2 : 5));
+    int shift = type == QTYPE_Q4_0 ? 3 : type == QTYPE_Q5_0 ? 4 : is_signed(type) ? 7 : 0;
+    if (shift) {
+        __m256i off = _mm256_set1_epi32((a->sum16[0] + a->sum16[1]) * (1 << shift));
+        sum = _mm256_sub_epi32(sum, off);
+    }
+    return sum;
+}
+#else
 /* Exact integer dot of one block for 8 rows. maddubs adds two products in 16 bits without
  * saturating: 2- to 4-bit sums stay below 32768 over eight of them, 5-bit over four, 6-bit over
  * two. */
@@ -213,6 +256,7 @@ INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scale
     }
     return sum;
 }
+#endif
 
 /* Asks for block b's share of the next group's bytes. The areas of a group are short streams,
  * too short for the hardware to run ahead of: decoding is bound by memory, and this makes it
@@ -236,6 +280,9 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
         if (next)
             prefetch(next, share, b);
         load_quants(type, g->q + b * q_bytes_of(type), g->h + b * h_bytes_of(type), u);
+        if (X86_VNNI && is_signed(type))
+            for (int v = 0; v < 8; v++)
+                u[v] = _mm256_xor_si256(u[v], _mm256_set1_epi8((char)0x80));
         for (int t = 0; t < T; t++) {
             const struct kern_q8 *a = &x[(size_t)t * nb + b];
             __m256 isum = _mm256_cvtepi32_ps(dot_block(type, u, &k, a));
@@ -273,6 +320,8 @@ INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern
             __m256i rows = lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
             bool more = n_tokens <= FEW_TOKENS && left > KERN_ROWS;
             const uint8_t *next = more ? at + l.group_bytes : NULL;
+            for (; X86_VNNI && t + 8 <= t1; t += 8)
+                tile_q8(type, 8, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
             for (; t + 4 <= t1; t += 4)
                 tile_q8(type, 4, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
             for (; t + 2 <= t1; t += 2)
@@ -304,8 +353,8 @@ MATMUL_Q8(Q6_K)
 MATMUL_Q8(IQ4_NL)
 MATMUL_Q8(IQ4_XS)
 
-void kern_avx2_matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
-                         size_t n_tokens, size_t group0, size_t group1)
+static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
+                      size_t n_tokens, size_t group0, size_t group1)
 {
     switch (w->type) {
     case QTYPE_Q4_0: matmul_Q4_0(y, ldy, w, x, n_tokens, group0, group1); break;
@@ -324,7 +373,7 @@ void kern_avx2_matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, cons
     }
 }
 
-void kern_avx2_quantize(struct kern_q8 *y, const float *x, size_t n)
+static void quantize(struct kern_q8 *y, const float *x, size_t n)
 {
     const __m256i abs_mask = _mm256_set1_epi32(0x7FFFFFFF);
     for (size_t b = 0; b < n / KERN_BLOCK; b++, x += KERN_BLOCK) {
@@ -363,105 +412,6 @@ void kern_avx2_quantize(struct kern_q8 *y, const float *x, size_t n)
         }
         y[b].d = amax >= 0x1p-120f ? amax / 127.0f : 0.0f;
         y[b].ds = y[b].d * (float)(y[b].sum16[0] + y[b].sum16[1]);
-    }
-}
-
-/* ---- binary32 products ------------------------------------------------------------------------ */
-
-/* Eight rows of a group as binary32, out[c * 8 + r]; the values of kern_unpack_row. */
-INLINE void values_quantised(enum qtype type, float *out, const struct group *g, size_t nb)
-{
-    int off = type == QTYPE_Q4_0 ? 8 : type == QTYPE_Q5_0 ? 16 : type == QTYPE_Q6_K ? 32
-            : type == QTYPE_Q3_K ? 4 : 0;
-    for (size_t b = 0; b < nb; b++) {
-        __m256i u[8];
-        struct scales k = load_scales(type, g->s, b);
-        load_quants(type, g->q + b * q_bytes_of(type), g->h + b * h_bytes_of(type), u);
-        for (int v = 0; v < 8; v++) {
-            __m256 s = k.s, m = k.m;
-            if (has_sub(type))
-                s = _mm256_mul_ps(s, _mm256_cvtepi32_ps(_mm256_srai_epi32(k.sub[v / 4], 16)));
-            if (type == QTYPE_Q2_K) {
-                __m256i f = _mm256_srli_epi32(_mm256_slli_epi32(k.pair, v < 4 ? 16 : 0), 16);
-                m = _mm256_mul_ps(m, _mm256_cvtepi32_ps(f));
-            }
-            for (int j = 0; j < 4; j++) {
-                __m256i q = _mm256_srai_epi32(_mm256_slli_epi32(u[v], 24 - 8 * j), 24);
-                q = _mm256_sub_epi32(q, _mm256_set1_epi32(off));
-                __m256 x = _mm256_mul_ps(s, _mm256_cvtepi32_ps(q));
-                if (has_m(type) || type == QTYPE_Q2_K)
-                    x = _mm256_add_ps(x, m);
-                _mm256_storeu_ps(out + (b * 32 + (size_t)(4 * v + j)) * 8, x);
-            }
-        }
-    }
-}
-
-static void group_values(float *out, const struct kern_matrix *w, const struct pack_layout *l,
-                         size_t gi)
-{
-    const uint8_t *at = w->data + gi * w->group_bytes;
-    struct group g = {at, at + l->h_off, at + l->s_off};
-    size_t nb = w->n_cols / KERN_BLOCK;
-    switch (w->type) {
-    case QTYPE_Q4_0: values_quantised(QTYPE_Q4_0, out, &g, nb); break;
-    case QTYPE_Q4_1: values_quantised(QTYPE_Q4_1, out, &g, nb); break;
-    case QTYPE_Q5_0: values_quantised(QTYPE_Q5_0, out, &g, nb); break;
-    case QTYPE_Q5_1: values_quantised(QTYPE_Q5_1, out, &g, nb); break;
-    case QTYPE_Q8_0: values_quantised(QTYPE_Q8_0, out, &g, nb); break;
-    case QTYPE_Q2_K: values_quantised(QTYPE_Q2_K, out, &g, nb); break;
-    case QTYPE_Q3_K: values_quantised(QTYPE_Q3_K, out, &g, nb); break;
-    case QTYPE_Q4_K: values_quantised(QTYPE_Q4_K, out, &g, nb); break;
-    case QTYPE_Q5_K: values_quantised(QTYPE_Q5_K, out, &g, nb); break;
-    case QTYPE_Q6_K: values_quantised(QTYPE_Q6_K, out, &g, nb); break;
-    case QTYPE_IQ4_NL: values_quantised(QTYPE_IQ4_NL, out, &g, nb); break;
-    case QTYPE_IQ4_XS: values_quantised(QTYPE_IQ4_XS, out, &g, nb); break;
-    case QTYPE_F16:
-        for (size_t c = 0; c < w->n_cols; c++)
-            _mm256_storeu_ps(out + 8 * c, load_f16(at + 16 * c));
-        break;
-    default:                               /* BF16 */
-        for (size_t c = 0; c < w->n_cols; c++) {
-            __m256i h = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(at + 16 * c)));
-            _mm256_storeu_ps(out + 8 * c, _mm256_castsi256_ps(_mm256_slli_epi32(h, 16)));
-        }
-    }
-}
-
-/* C[t][0..8) = sum over k ascending of A[t][k] * B[k][0..8), fused. */
-INLINE void tile_f32(int T, float *y, size_t ldy, const float *b, const float *x, size_t ldx,
-                     size_t n, __m256i rows)
-{
-    __m256 acc[8];
-    for (int t = 0; t < T; t++)
-        acc[t] = _mm256_setzero_ps();
-    for (size_t c = 0; c < n; c++) {
-        __m256 v = _mm256_loadu_ps(b + 8 * c);
-        for (int t = 0; t < T; t++)
-            acc[t] = _mm256_fmadd_ps(v, _mm256_set1_ps(x[(size_t)t * ldx + c]), acc[t]);
-    }
-    for (int t = 0; t < T; t++)
-        _mm256_maskstore_ps(y + (size_t)t * ldy, rows, BROKEN(acc[t]));
-}
-
-void kern_avx2_matmul_f32(float *y, size_t ldy, const struct kern_matrix *w, const float *x,
-                          size_t ldx, size_t n_tokens, size_t group0, size_t group1, void *scratch)
-{
-    struct pack_layout l = pack_layout(w->type, w->n_cols);
-    for (size_t gi = group0; gi < group1; gi++) {
-        const float *b = (const float *)(w->data + gi * w->group_bytes);
-        if (w->type != QTYPE_F32) {
-            group_values(scratch, w, &l, gi);
-            b = scratch;
-        }
-        size_t row = gi * KERN_ROWS, left = w->n_rows - row, n = w->n_cols, t = 0;
-        __m256i rows = lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
-        for (; t + 8 <= n_tokens; t += 8)
-            tile_f32(8, y + t * ldy + row, ldy, b, x + t * ldx, ldx, n, rows);
-        for (; t + 4 <= n_tokens; t += 4)
-            tile_f32(4, y + t * ldy + row, ldy, b, x + t * ldx, ldx, n, rows);
-        for (; t < n_tokens; t++)
-            tile_f32(1, y + t * ldy + row, ldy, b, x + t * ldx, ldx, n, rows);
     }
 }
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * What the AVX2 files share: loads, masks, and the names that each gives the table. Only files
- * that are compiled with -mavx2 -mfma -mf16c may include this. */
-#ifndef KERNELS_AVX2_H
-#define KERNELS_AVX2_H
+ * What the kernels for x86 share: loads and masks. Only files that are compiled with -mavx2 -mfma
+ * -mf16c, or more, may include this. */
+#ifndef KERNELS_X86_H
+#define KERNELS_X86_H
 
 #include "kernels/kernels.h"
-
-#if defined(__x86_64__)
 
 #include <immintrin.h>
 
@@ -37,12 +35,4 @@ INLINE __m256i lane_mask(int from, int to)
                                _mm256_cmpgt_epi32(_mm256_set1_epi32(to), i));
 }
 
-/* avx2_matmul.c: kern_ops.quantize, matmul_q8 and matmul_f32. */
-void kern_avx2_quantize(struct kern_q8 *y, const float *x, size_t n);
-void kern_avx2_matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
-                         size_t n_tokens, size_t group0, size_t group1);
-void kern_avx2_matmul_f32(float *y, size_t ldy, const struct kern_matrix *w, const float *x,
-                          size_t ldx, size_t n_tokens, size_t group0, size_t group1, void *scratch);
-
-#endif
 #endif
