@@ -98,7 +98,7 @@ static int pull_hub(struct pull *p, struct idem_err *err)
     hub_place(&p->ref, &lock_name);
     rc = lock_name.failed ? err_memory(err, "a file name", lock_name.max) : downloads_open(&s, p->a, err);
     if (rc == 0)
-        lock = download_lock(lock_name.data, err);
+        lock = cache_lock(lock_name.data, err);
     if (lock < 0)
         rc = -1;
     if (rc == 0 && access(p->path.data, F_OK) != 0)

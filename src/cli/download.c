@@ -5,10 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -17,7 +15,6 @@
 #include "base/file.h"
 
 enum {
-    PATH_BYTES = 4096,
     WAIT_MAX_S = 120,           /* longer than that is not waited for a server */
     PROGRESS_BYTES = 1 << 16,   /* an attempt that brought so much is no failure in a row */
     ANEW_MAX = 3
@@ -27,7 +24,7 @@ enum {
 struct job {
     struct downloads *s;
     const struct download *d;
-    char part[PATH_BYTES], side[PATH_BYTES], source[PATH_BYTES];
+    char part[CACHE_PATH], side[CACHE_PATH], source[CACHE_PATH];
     struct buf name, url, page;      /* "hf:OWNER/REPO/FILE", its address, the page of its repository */
     int fd;
     struct digest sha;               /* of the bytes in the part */
@@ -46,144 +43,6 @@ struct job {
     uint64_t got_all;
     double first_byte;
 };
-
-/* ---- places -------------------------------------------------------------------------------------------- */
-
-static int beside(char out[PATH_BYTES], const char *path, const char *suffix, struct idem_err *err)
-{
-    int n = snprintf(out, PATH_BYTES, "%s%s", path, suffix);
-    if (n > 0 && n < PATH_BYTES)
-        return 0;
-    return err_set(err, IDEM_ERR_LIMIT, "the name of the cache folder is too long (%d bytes); set "
-                   "XDG_CACHE_HOME to a shorter one", n);
-}
-
-/* The folder of a file, made if it is not there. */
-static int folder_of(char out[PATH_BYTES], const char *path, struct idem_err *err)
-{
-    char copy[PATH_BYTES];
-    if (beside(copy, path, "", err) != 0 || beside(out, dirname(copy), "", err) != 0)
-        return -1;
-    return file_mkdirs(out, err);
-}
-
-static void sync_folder(const char *path)
-{
-    char folder[PATH_BYTES];
-    int fd = folder_of(folder, path, NULL) == 0 ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        fsync(fd);   /* where that is not possible, the rename is as safe as it can be */
-        close(fd);
-    }
-}
-
-int download_lock(const char *name, struct idem_err *err)
-{
-    struct buf path;
-    int fd = -1;
-    buf_init(&path, PATH_BYTES);
-    int rc = file_cache_dir(&path, err);
-    if (rc == 0) {
-        buf_adds(&path, "/downloads");
-        rc = path.failed ? err_memory(err, "a file name", path.max) : file_mkdirs(path.data, err);
-    }
-    if (rc == 0) {
-        buf_adds(&path, "/");
-        for (const char *s = name; *s; s++)
-            buf_add(&path, *s == '/' ? "--" : s, *s == '/' ? 2 : 1);
-        buf_adds(&path, ".lock");
-        fd = path.failed ? -1 : open(path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (fd < 0)
-            err_set(err, IDEM_ERR_IO, "cannot write '%s': %s", path.data, strerror(errno));
-    }
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        err_set(err, IDEM_ERR_IO, "another 'idem pull' is fetching %s; wait for it", name);
-        close(fd);
-        fd = -1;
-    }
-    buf_release(&path);
-    return fd;
-}
-
-/* ---- digests ---------------------------------------------------------------------------------------------- */
-
-/* Feeds the first len bytes of fd. */
-static int hash_file(struct digest *sha, int fd, uint64_t len, const struct downloads *s, const char *path,
-                     struct idem_err *err)
-{
-    static const size_t chunk = 1 << 20;
-    struct cli_progress bar;
-    char *data = malloc(chunk);
-    int rc = data ? 0 : err_memory(err, "a buffer", chunk);
-    cli_progress_start(&bar, s->args, "checking");
-    for (uint64_t at = 0; rc == 0 && at < len;) {
-        size_t want = len - at < chunk ? (size_t)(len - at) : chunk;
-        ssize_t n = pread(fd, data, want, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            rc = err_set(err, IDEM_ERR_IO, "cannot read '%s': %s", path, n < 0 ? strerror(errno) : "it got shorter");
-            break;
-        }
-        digest_update(sha, data, (size_t)n);
-        at += (uint64_t)n;
-        cli_progress_show(&bar, (double)at / (double)len, -1, "");
-        if (*s->stop)
-            rc = err_set(err, IDEM_ERR_INTERRUPTED, "interrupted; what came in is kept");
-    }
-    cli_progress_end(&bar);
-    free(data);
-    return rc;
-}
-
-static int git_blob(const char *path, char hex[41], struct idem_err *err)
-{
-    struct file_map map;
-    if (file_map(&map, path, err) != 0)
-        return -1;
-    digest_git_blob(map.data, map.len, hex);
-    file_unmap(&map);
-    return 0;
-}
-
-int download_check(const struct downloads *s, const char *path, const char *sha256, struct hub_facts *facts,
-                   struct idem_err *err)
-{
-    char source[PATH_BYTES], hex[DIGEST_HEX] = "";
-    struct digest sha = {0};
-    struct stat st;
-    *facts = (struct hub_facts){0};
-    if (beside(source, path, ".source", err) != 0)
-        return -1;
-    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
-        return 0;
-    hub_facts_read(facts, source);
-    int rc = digest_init(&sha) == 0 ? 0 : err_memory(err, "a digest", 0);
-    int fd = rc == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (rc == 0 && fd < 0)
-        rc = err_set(err, IDEM_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
-    if (rc == 0)
-        rc = hash_file(&sha, fd, (uint64_t)st.st_size, s, path, err);
-    if (rc == 0)
-        digest_final(&sha, hex);
-    digest_release(&sha);
-    if (fd >= 0)
-        close(fd);
-    if (rc != 0)
-        return -1;
-    const char *wanted = sha256 ? sha256 : facts->sha256[0] ? facts->sha256 : hex;
-    bool right = strcmp(wanted, hex) == 0;
-    memcpy(facts->sha256, hex, sizeof hex);
-    facts->sized = true;
-    facts->bytes = (uint64_t)st.st_size;
-    if (right)
-        return 1;
-    unlink(source);
-    if (unlink(path) != 0)
-        return err_set(err, IDEM_ERR_IO, "'%s' is damaged (its SHA-256 is %s) and cannot be removed: %s",
-                       path, hex, strerror(errno));
-    return 0;
-}
 
 /* ---- the part ------------------------------------------------------------------------------------------------ */
 
@@ -221,7 +80,7 @@ static int open_part(struct job *j, struct idem_err *err)
     j->have = (uint64_t)st.st_size;
     if (digest_init(&j->sha) != 0)
         return err_memory(err, "a digest", 0);
-    return hash_file(&j->sha, j->fd, j->have, j->s, j->part, err);
+    return cache_hash(&j->sha, j->fd, j->have, &j->s->user, j->part, err);
 }
 
 static int check_room(struct job *j, struct idem_err *err)
@@ -355,14 +214,14 @@ static int on_head(void *ctx, const struct http_head *h, struct idem_err *err)
 
 static void show(struct job *j)
 {
-    char have[32], all[32], rate[32], detail[160];
+    char have[32], all[32], rate[32], detail[208];
     double gone = cli_now() - j->first_byte, per_s = gone > 0.1 ? (double)j->got_all / gone : 0;
     uint64_t left = j->now.sized ? j->now.bytes - j->have : 0;
     cli_bytes(have, j->have);
     cli_bytes(all, j->now.bytes);
     cli_bytes(rate, (uint64_t)per_s);
     const char *file = strrchr(j->d->ref->file, '/') ? strrchr(j->d->ref->file, '/') + 1 : j->d->ref->file;
-    snprintf(detail, sizeof detail, "%.48s: %s of %s, %s/s", file, have, j->now.sized ? all : "?", rate);
+    snprintf(detail, sizeof detail, "%s of %s, %s/s, %.100s", have, j->now.sized ? all : "?", rate, file);
     double done = j->now.sized && j->now.bytes ? (double)j->have / (double)j->now.bytes : 0;
     cli_progress_show(&j->progress, done, per_s > 0 && j->now.sized ? (double)left / per_s : -1, detail);
 }
@@ -399,7 +258,7 @@ static int on_body(void *ctx, const char *data, size_t len, struct idem_err *err
 static int stopped(struct job *j, struct idem_err *err)
 {
     char have[32];
-    if (!*j->s->stop)
+    if (!*j->s->user.stop)
         return 0;
     cli_bytes(have, j->have);
     return err_set(err, IDEM_ERR_INTERRUPTED, "interrupted; %s of %s are kept, the same command goes on from there",
@@ -494,7 +353,7 @@ static enum verdict judge(struct job *j, int rc, enum http_fault fault, struct i
 /* Waits before the next attempt; -1 and err if there is to be none. failed: attempts in a row. */
 static int wait_again(struct job *j, unsigned failed, struct idem_err *err)
 {
-    unsigned retries = j->s->args->retries;
+    unsigned retries = j->s->user.args->retries;
     struct idem_err why = *err;
     char have[32];
     cli_bytes(have, j->have);
@@ -508,7 +367,7 @@ static int wait_again(struct job *j, unsigned failed, struct idem_err *err)
     if (j->retry_after >= 0)
         wait = j->retry_after;
     cli_progress_end(&j->progress);
-    cli_note(j->s->args, "%s; trying again in %" PRId64 " s", why.msg, wait);
+    cli_note(j->s->user.args, "%s; trying again in %" PRId64 " s", why.msg, wait);
     for (double end = cli_now() + (double)wait; cli_now() < end;) {
         if (stopped(j, err) != 0)
             return -1;
@@ -531,7 +390,7 @@ static int attempt(struct job *j, enum http_fault *fault, struct idem_err *err)
     const struct http_request r = {
         .url = j->url.data, .bearer = s->token.len ? s->token.data : NULL, .plain = s->plain,
         .from = j->have, .if_range = j->of_part.etag[0] ? j->of_part.etag : NULL,
-        .stall_s = s->args->timeout, .connect_s = s->args->timeout,
+        .stall_s = s->user.args->timeout, .connect_s = s->user.args->timeout,
         .on_head = on_head, .on_body = on_body, .on_idle = on_idle, .ctx = j,
     };
     return http_get(s->http, &r, fault, err);
@@ -560,7 +419,8 @@ static enum verdict fetch(struct job *j, struct idem_err *err)
                 empty_part(j, NULL);
                 return VERDICT_FAILED;
             }
-            cli_note(j->s->args, "%s is another file now, or cannot be gone on with; beginning anew", j->name.data);
+            cli_note(j->s->user.args, "%s is another file now, or cannot be gone on with; beginning anew",
+                     j->name.data);
             if (empty_part(j, err) != 0)
                 return VERDICT_FAILED;
         } else {
@@ -578,7 +438,7 @@ static int verify(struct job *j, struct idem_err *err)
     size_t len = strlen(j->d->path);
     digest_final(&j->sha, hex);
     const char *wanted = j->d->sha256 ? j->d->sha256 : j->now.sha256;
-    if (j->now.sha1[0] && git_blob(j->part, blob, err) != 0)
+    if (j->now.sha1[0] && cache_git_blob(j->part, blob, err) != 0)
         return -1;
     bool right = !wanted[0] || strcmp(wanted, hex) == 0;
     if (!right || strcmp(j->now.sha1, blob) != 0) {
@@ -595,7 +455,7 @@ static int verify(struct job *j, struct idem_err *err)
                        "removed", j->name.data, magic);
     }
     if (!wanted[0] && !j->now.sha1[0])
-        cli_warn(j->s->args, "no digest was announced for %s, so that only its length is checked", j->name.data);
+        cli_warn(j->s->user.args, "no digest was announced for %s, so that only its length is checked", j->name.data);
     memcpy(j->now.sha256, hex, sizeof hex);
     return 0;
 }
@@ -614,14 +474,14 @@ static int finish(struct job *j, struct idem_err *err)
     if (rename(j->part, j->d->path) != 0)
         return err_set(err, IDEM_ERR_IO, "cannot move '%s' to '%s': %s", j->part, j->d->path, strerror(errno));
     unlink(j->side);
-    sync_folder(j->d->path);
+    cache_sync_folder(j->d->path);
     return 0;
 }
 
 static int begin(struct job *j, struct idem_err *err)
 {
     const struct download *d = j->d;
-    char folder[PATH_BYTES];
+    char folder[CACHE_PATH];
     buf_init(&j->name, HUB_FILE_MAX + 512);
     buf_init(&j->url, 1 << 13);
     buf_init(&j->page, 1 << 11);
@@ -630,8 +490,8 @@ static int begin(struct job *j, struct idem_err *err)
     hub_page(j->s->endpoint, d->ref, &j->page);
     if (j->name.failed || j->url.failed || j->page.failed)
         return err_memory(err, "an address", 0);
-    if (beside(j->part, d->path, ".part", err) != 0 || beside(j->side, d->path, ".part.source", err) != 0 ||
-        beside(j->source, d->path, ".source", err) != 0 || folder_of(folder, d->path, err) != 0)
+    if (cache_beside(j->part, d->path, ".part", err) != 0 || cache_beside(j->side, d->path, ".part.source", err) != 0 ||
+        cache_beside(j->source, d->path, ".source", err) != 0 || cache_folder_of(folder, d->path, err) != 0)
         return -1;
     return open_part(j, err);
 }
@@ -639,7 +499,7 @@ static int begin(struct job *j, struct idem_err *err)
 int download_file(struct downloads *s, const struct download *d, enum download_end *end,
                   struct hub_facts *facts, struct idem_err *err)
 {
-    int here = download_check(s, d->path, d->sha256, facts, err);
+    int here = cache_check(&s->user, d->path, d->sha256, facts, err);
     *end = DOWNLOAD_HERE;
     if (here != 0)
         return here > 0 ? 0 : -1;
@@ -650,7 +510,7 @@ int download_file(struct downloads *s, const struct download *d, enum download_e
     j->d = d;
     j->fd = -1;
     int rc = begin(j, err);
-    cli_progress_start(&j->progress, s->args, "fetching");
+    cli_progress_start(&j->progress, s->user.args, "fetching");
     enum verdict v = rc == 0 ? fetch(j, err) : VERDICT_FAILED;
     cli_progress_end(&j->progress);
     *end = v == VERDICT_ABSENT ? DOWNLOAD_ABSENT : DOWNLOAD_DONE;
@@ -671,11 +531,11 @@ int download_file(struct downloads *s, const struct download *d, enum download_e
     return rc;
 }
 
-/* ---- what is shared ------------------------------------------------------------------------------------------------ */
+/* ---- what is shared -------------------------------------------------------------------------------------- */
 
 int downloads_open(struct downloads *d, const struct cli_args *a, struct idem_err *err)
 {
-    *d = (struct downloads){.args = a, .stop = cli_catch_interrupt()};
+    *d = (struct downloads){.user = {a, cli_catch_interrupt()}};
     buf_init(&d->token, 1 << 12);
     if (hub_endpoint(d->endpoint, &d->plain, err) != 0 || hub_token(&d->token, &d->token_from, err) != 0)
         return -1;

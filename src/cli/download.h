@@ -8,23 +8,22 @@
 #ifndef CLI_DOWNLOAD_H
 #define CLI_DOWNLOAD_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "backend/http.h"
+#include "cli/cache.h"
 #include "cli/cli.h"
 #include "cli/hub.h"
 
 /* What the downloads of one command share. */
 struct downloads {
-    const struct cli_args *args;
+    struct cache_user user;
     struct http *http;
     char endpoint[HUB_ENDPOINT_MAX];
     bool plain;                          /* the endpoint is http:// */
     struct buf token;                    /* empty: none */
     const char *token_from;
-    const volatile sig_atomic_t *stop;
     bool reached;                        /* some server answered in this command */
 };
 int downloads_open(struct downloads *d, const struct cli_args *a, struct idem_err *err);
@@ -43,13 +42,5 @@ enum download_end { DOWNLOAD_DONE, DOWNLOAD_HERE, DOWNLOAD_ABSENT };
  * there with other bytes than PATH.source (or sha256) says is removed and fetched again. */
 int download_file(struct downloads *s, const struct download *d, enum download_end *end,
                   struct hub_facts *facts, struct idem_err *err);
-
-/* Only looks: is the file at path, with the size and digest that path.source and sha256 (may be
- * NULL) say? 1 yes, 0 no (a damaged one is removed), -1 error. */
-int download_check(const struct downloads *s, const char *path, const char *sha256, struct hub_facts *facts,
-                   struct idem_err *err);
-
-/* Locks downloads/<name>.lock for this process: the descriptor, or -1 (held by another: says so). */
-int download_lock(const char *name, struct idem_err *err);
 
 #endif

@@ -2,6 +2,7 @@
  * A progress bar with time left on a terminal, a rare plain line elsewhere; Ctrl-C. */
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,6 +58,19 @@ static bool due(struct cli_progress *p, double now, double done)
     return true;
 }
 
+/* Bytes of the line that the terminal has room for: a line that wraps could not be wiped. */
+static size_t fitting(const char *line)
+{
+    struct winsize w;
+    size_t len = strlen(line);
+    size_t room = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col - 1u : 79;
+    while (len && cli_columns(line, len) > room)
+        do
+            len--;
+        while (len && ((unsigned char)line[len] & 0xC0) == 0x80);
+    return len;
+}
+
 void cli_progress_show(struct cli_progress *p, double done, double eta_s, const char *detail)
 {
     double now = cli_now();
@@ -70,12 +84,14 @@ void cli_progress_show(struct cli_progress *p, double done, double eta_s, const 
         cli_duration(left, eta_s);
     p->last = now;
     if (p->terminal) {
-        enum { CELLS = 24 };
+        enum { CELLS = 16 };
         char bar[CELLS + 1];
         for (int i = 0; i < CELLS; i++)
             bar[i] = i < (int)(done * CELLS) ? '#' : '.';
         bar[CELLS] = '\0';
-        fprintf(stderr, "\r%s [%s] %3.0f%%  %s left  %s\033[K", p->what, bar, done * 100, left, detail);
+        char line[256];
+        snprintf(line, sizeof line, "%s [%s] %3.0f%%  %s left  %s", p->what, bar, done * 100, left, detail);
+        fprintf(stderr, "\r%.*s\033[K", (int)fitting(line), line);
         fflush(stderr);
         p->shown = true;
     } else {
@@ -99,7 +115,7 @@ static void on_interrupt(int sig)
     if (interrupted)
         _exit(CLI_INTERRUPTED);
     interrupted = 1;
-    static const char note[] = "\nidem: finishing this token; Ctrl-C again leaves at once\n";
+    static const char note[] = "\nidem: stopping; Ctrl-C again leaves at once\n";
     ssize_t ignored = write(STDERR_FILENO, note, sizeof note - 1);
     (void)ignored;
 }

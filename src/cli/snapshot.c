@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 
-enum { PATH_BYTES = 4096, LIST_BYTES = 1 << 16, SHARDS_MAX = 1000 };
+enum { LIST_BYTES = 1 << 16, SHARDS_MAX = 1000 };
 
 static const char list_name[] = ".idem-complete";
 static const char config_name[] = "config.json", index_name[] = "model.safetensors.index.json",
@@ -28,10 +28,10 @@ struct snapshot {
     bool fetched;
 };
 
-static int place(char out[PATH_BYTES], const char *folder, const char *file, struct idem_err *err)
+static int place(char out[CACHE_PATH], const char *folder, const char *file, struct idem_err *err)
 {
-    int n = snprintf(out, PATH_BYTES, "%s/%s", folder, file);
-    if (n > 0 && n < PATH_BYTES)
+    int n = snprintf(out, CACHE_PATH, "%s/%s", folder, file);
+    if (n > 0 && n < CACHE_PATH)
         return 0;
     return err_set(err, IDEM_ERR_LIMIT, "the name of the cache folder is too long (%d bytes); set "
                    "XDG_CACHE_HOME to a shorter one", n);
@@ -39,13 +39,13 @@ static int place(char out[PATH_BYTES], const char *folder, const char *file, str
 
 bool snapshot_complete(const char *folder)
 {
-    char path[PATH_BYTES];
+    char path[CACHE_PATH];
     return place(path, folder, list_name, NULL) == 0 && access(path, R_OK) == 0;
 }
 
 static int get(struct snapshot *w, const char *file, bool optional, enum download_end *end, struct idem_err *err)
 {
-    char path[PATH_BYTES];
+    char path[CACHE_PATH];
     struct hub_facts facts;
     struct download d = {.ref = &w->ref, .path = path, .optional = optional};
     if (place(path, w->folder, file, err) != 0 || hub_set_file(&w->ref, file, err) != 0 ||
@@ -88,7 +88,7 @@ static int shards(struct snapshot *w, json_object *map, struct idem_err *err)
 
 static int by_index(struct snapshot *w, struct idem_err *err)
 {
-    char path[PATH_BYTES];
+    char path[CACHE_PATH];
     struct file_map file = {0};
     json_object *root = NULL, *map = NULL;
     if (place(path, w->folder, index_name, err) != 0 || file_map(&file, path, err) != 0)
@@ -132,7 +132,7 @@ static int weights(struct snapshot *w, struct idem_err *err)
 /* 1: all that the list names is there and right. */
 static int is_whole(struct snapshot *w, struct idem_err *err)
 {
-    char path[PATH_BYTES];
+    char path[CACHE_PATH];
     struct buf list;
     int rc = snapshot_complete(w->folder) ? 1 : 0;
     buf_init(&list, LIST_BYTES);
@@ -145,7 +145,7 @@ static int is_whole(struct snapshot *w, struct idem_err *err)
         if (hub_set_file(&check, line, err) != 0 || place(path, w->folder, line, err) != 0)
             rc = -1;
         else
-            rc = download_check(w->s, path, NULL, &facts, err);
+            rc = cache_check(&w->s->user, path, NULL, &facts, err);
     }
     buf_release(&list);
     return rc;
@@ -154,7 +154,7 @@ static int is_whole(struct snapshot *w, struct idem_err *err)
 int snapshot_fetch(struct downloads *s, const struct hub_ref *repo, const char *folder, bool *fetched,
                    struct idem_err *err)
 {
-    char path[PATH_BYTES];
+    char path[CACHE_PATH];
     struct snapshot w = {.s = s, .ref = *repo, .folder = folder};
     enum download_end end;
     *fetched = false;

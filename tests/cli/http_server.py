@@ -50,7 +50,8 @@ class Server:
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def accept(self):
         while True:
@@ -88,6 +89,11 @@ class Server:
                 pass
 
     def close(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)   # wakes accept, which could take the next server's descriptor
+        except OSError:
+            pass   # closed already
+        self.thread.join()
         self.socket.close()
 
 

@@ -404,6 +404,17 @@ def wrong_digest(p):
     p.has()
 
 
+@case
+def pinned_digest(p):
+    """The hub has another file than the one that the catalogue knows."""
+    p.hub.files = {"bartowski/gemma-2-9b-it-GGUF/gemma-2-9b-it-Q4_K_M.gguf": DATA}
+    refused(p.pull("gemma-2-9b-it"), [1], "the catalogue knows it with 13b2a7b4", hashlib.sha256(DATA).hexdigest())
+    check(not list(p.models.rglob("*.gguf*")), "something was kept")
+    p.hub.announce = {"X-Linked-ETag": None}
+    refused(p.pull("gemma-2-9b-it"), [1], "what came in is not hf:bartowski/gemma-2-9b-it-GGUF", "13b2a7b4")
+    check(not list(p.models.rglob("*.gguf*")), "something was kept")
+
+
 # ---- redirects and the token -----------------------------------------------------------------------------------------
 
 
@@ -625,6 +636,8 @@ def small_disk(p):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(p.models)], capture_output=True).returncode != 0:
         return
     try:
+        size = os.statvfs(p.models)
+        check(size.f_blocks * size.f_frsize == 262144, f"the small disk has {size}")
         data = b"GGUF" + os.urandom(600000)
         p.hub.files["maker/model/m.gguf"] = data
         refused(p.pull(), [1], "no room for " + REF, "600.0 kB are still to come")
@@ -756,6 +769,6 @@ def checkpoint_of_the_catalogue(p):
 CASES = [("hub: " + f.__name__.replace("_", " "), f) for f in (
     fetches, runs_what_it_fetched, revisions, small_files, damaged_here, by_hand, cut_at_any_byte, cut_redirect,
     cut_again_and_again, no_ranges, killed, interrupted, two_at_once, part_of_another, damaged_part, changed_between,
-    wrong_range, lies_about_length, sends_more, says_no_length, nothing_to_check_by, wrong_digest, token_stays,
+    wrong_range, lies_about_length, sends_more, says_no_length, nothing_to_check_by, wrong_digest, pinned_digest, token_stays,
     other_name_of_the_hub, redirects, refusals, comes_back, offline, proxy, stalls, garbage, no_room, disk_fills, small_disk,
     no_folder, bad_names, checkpoints, checkpoint_cut, checkpoint_bad, checkpoint_of_the_catalogue)]
