@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Text to token ids and back: special tokens are cut out, the rest is merged. */
+ * Text to token ids and back, in the order of the tokenizers package: added tokens are cut out, what
+ * is between them is normalised, more added tokens are cut out of that, the rest is merged. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,78 +34,62 @@ bool tok_is_control(const struct tokenizer *t, int32_t id)
 
 /* ---- text to ids ------------------------------------------------------------------------------------------- */
 
-/* The longest special token that s[0 .. len) begins with, or -1. Each byte narrows the range
- * of the sorted list that agrees so far. */
-static int32_t match_special(const struct tokenizer *t, const char *s, size_t len, bool parse)
+/* A stretch without added tokens, of the normalised text. */
+static int piece(struct tok_work *w, const char *s, size_t len, bool first)
 {
-    unsigned char b = (unsigned char)s[0];
-    uint32_t lo = t->special_first[b], hi = t->special_first[b + 1];
-    int32_t best = -1;
-    for (size_t depth = 1; lo < hi; depth++) {
-        size_t n;
-        /* those that end here come first, the lowest id in front */
-        for (bool first = true; lo < hi && (tok_at(t, t->special[lo], &n), n == depth); lo++) {
-            bool allowed = parse || t->kind[t->special[lo]] == TOK_USER;
-            if (allowed && first) {
-                best = t->special[lo];
-                first = false;
-            }
-        }
-        if (depth == len)
-            break;
-        unsigned char want = (unsigned char)s[depth];
-        uint32_t range[2];
-        for (int k = 0; k < 2; k++) {   /* the first with a byte >= want, then with one > want */
-            uint32_t l = lo, h = hi;
-            while (l < h) {
-                uint32_t mid = l + (h - l) / 2;
-                unsigned char c = (unsigned char)tok_at(t, t->special[mid], &n)[depth];
-                if (k == 0 ? c < want : c <= want)
-                    l = mid + 1;
-                else
-                    h = mid;
-            }
-            range[k] = l;
-        }
-        lo = range[0];
-        hi = range[1];
+    enum tok_prefix prefix = w->t->prefix;
+    if (w->t->pre)
+        return tok_bpe_fragment(w, s, len);
+    bool once = prefix == TOK_PREFIX_EACH_ONCE || (prefix == TOK_PREFIX_FIRST_ONCE && first);
+    if (once && s[0] != ' ') {
+        if (tok_reserve(w, (void **)&w->word, &w->cap_word, len + 1, 1, false) != 0)
+            return -1;
+        w->word[0] = ' ';
+        memcpy(w->word + 1, s, len);
+        s = w->word;
+        len++;
     }
-    return best;
+    w->word_base = s;
+    return tok_merge(w, s, len);
 }
 
-/* A stretch of text without special tokens. */
-static int fragment(struct tok_work *w, const char *s, size_t len)
+struct cutting { struct tok_work *w; const char *s; };
+
+static int normal_part(void *ctx, int32_t id, size_t from, size_t to)
 {
-    if (len == 0)
-        return 0;
-    if (w->t->nfc && tok_nfc(w, s, len, &s, &len) != 0)
+    struct cutting *c = ctx;
+    return id >= 0 ? tok_emit(c->w, id) : piece(c->w, c->s + from, to - from, c->w->first && from == 0);
+}
+
+/* A stretch of the text as it is. */
+static int text_part(void *ctx, int32_t id, size_t from, size_t to)
+{
+    struct cutting *c = ctx;
+    struct tok_work *w = c->w;
+    const struct tokenizer *t = w->t;
+    if (id >= 0)
+        return tok_emit(w, id);
+    const char *s = c->s + from;
+    size_t len = to - from;
+    w->origin = from;
+    w->first = from == 0;
+    if ((t->nfc && tok_nfc(w, s, len, &s, &len) != 0) ||
+        (!t->pre && tok_spm_normalize(w, s, len, &s, &len) != 0))
         return -1;
-    return w->t->pre ? tok_bpe_fragment(w, s, len) : tok_spm_fragment(w, s, len);
+    if (t->cuts[1].n == 0)
+        return piece(w, s, len, w->first);
+    struct cutting inner = {w, s};
+    return tok_cut(t, &t->cuts[1], s, len, w->parse, t->pre || t->prefix > TOK_PREFIX_EACH, normal_part, &inner);
 }
 
 static int tokenize(struct tok_work *w, const char *text, size_t len, unsigned flags)
 {
     const struct tokenizer *t = w->t;
-    bool parse = flags & IDEM_TOK_PARSE_SPECIAL;
+    struct cutting c = {w, text};
+    w->parse = flags & IDEM_TOK_PARSE_SPECIAL;
     if ((flags & IDEM_TOK_ADD_SPECIAL) && t->info.add_bos && tok_emit(w, t->info.bos) != 0)
         return -1;
-    size_t from = 0;
-    for (size_t at = 0; at < len;) {
-        int32_t id = match_special(t, text + at, len - at, parse);
-        if (id < 0) {
-            at++;
-            continue;
-        }
-        size_t n;
-        tok_at(t, id, &n);
-        w->origin = from;
-        if (fragment(w, text + from, at - from) != 0 || tok_emit(w, id) != 0)
-            return -1;
-        at += n;
-        from = at;
-    }
-    w->origin = from;
-    if (fragment(w, text + from, len - from) != 0)
+    if (tok_cut(t, &t->cuts[0], text, len, w->parse, true, text_part, &c) != 0)
         return -1;
     if ((flags & IDEM_TOK_ADD_SPECIAL) && t->info.add_eos)
         return tok_emit(w, t->info.eos);
@@ -132,6 +117,7 @@ int tok_tokenize(const struct tokenizer *t, const char *text, size_t len, unsign
     free(w.ids);
     free(w.text);
     free(w.normal);
+    free(w.word);
     free(w.points);
     free(w.symbols);
     free(w.heap);
@@ -144,7 +130,7 @@ int tok_detokenize(const struct tokenizer *t, const int32_t *ids, size_t n, bool
                    char *out, size_t cap, size_t *len, struct idem_err *err)
 {
     size_t at = 0;
-    bool strip = t->space_prefix;   /* the next text begins with a space that tokenising put there */
+    bool strip = t->prefix != TOK_PREFIX_NONE;   /* the text begins with a space that tokenising put there */
     *len = 0;
     for (size_t i = 0; i < n; i++) {
         if (!in_vocab(t, ids[i]))
@@ -152,19 +138,13 @@ int tok_detokenize(const struct tokenizer *t, const int32_t *ids, size_t n, bool
                            "vocabulary of %u", i, ids[i], t->info.n_vocab);
         size_t k;
         const char *s = tok_at(t, ids[i], &k);
-        enum tok_kind kind = t->kind[ids[i]];
-        bool control = tok_is_control(t, ids[i]);
-        if (control && !special)
-            k = 0;
-        if (control || kind == TOK_USER) {
-            strip = t->space_prefix;
-        } else if (k) {
-            if (strip && s[0] == ' ') {
-                s++;
-                k--;
-            }
-            strip = false;
+        if (k == 0 || (tok_is_control(t, ids[i]) && !special))
+            continue;
+        if (strip && s[0] == ' ') {
+            s++;
+            k--;
         }
+        strip = false;
         if (at < cap && k)
             memcpy(out + at, s, k < cap - at ? k : cap - at);
         at += k;

@@ -47,6 +47,23 @@ int tok_unmap(const char *s, size_t len, char *out, size_t cap, size_t *out_len)
 
 /* ---- merges ------------------------------------------------------------------------------------------ */
 
+/* A part of a merge as the bytes that tokens hold. */
+static int unmap_part(const struct tokenizer *t, const char *s, size_t len, char *out, size_t cap, size_t *n)
+{
+    if (t->pre)
+        return tok_unmap(s, len, out, cap, n);
+    *n = 0;
+    while (len) {
+        size_t step = len >= 3 && memcmp(s, "\xE2\x96\x81", 3) == 0 ? 3 : 1;
+        if (*n == cap)
+            return -1;
+        out[(*n)++] = step == 3 ? ' ' : *s;
+        s += step;
+        len -= step;
+    }
+    return 0;
+}
+
 /* The three tokens of merge i, "left right"; `room` holds max_len + 1 bytes. */
 static int parse_merge(const struct tokenizer *t, const struct gguf *g, uint64_t i,
                        struct gguf_str text, char *room, int32_t guess, struct tok_merge *m,
@@ -58,8 +75,8 @@ static int parse_merge(const struct tokenizer *t, const struct gguf *g, uint64_t
         return gguf_err_key(g, MERGES, err, "element %llu is not two parts with a space between "
                             "them; convert the model anew", (unsigned long long)i);
     size_t n_left, n_right;
-    if (tok_unmap(text.data, left, room, t->max_len, &n_left) != 0 ||
-        tok_unmap(space + 1, text.len - left - 1, room + n_left, t->max_len - n_left, &n_right) != 0)
+    if (unmap_part(t, text.data, left, room, t->max_len, &n_left) != 0 ||
+        unmap_part(t, space + 1, text.len - left - 1, room + n_left, t->max_len - n_left, &n_right) != 0)
         return gguf_err_key(g, MERGES, err, "element %llu has a character that is not of the byte "
                             "alphabet, or is longer than any token", (unsigned long long)i);
     m->left = tok_lookup(t, room, n_left);

@@ -9,6 +9,7 @@
 #include "engine/tok_impl.h"
 
 #define KEY(name) "tokenizer.ggml." name
+#define OWN(name) "tokenizer.idem." name   /* tok_added.c lists these keys */
 #define MAX_BYTES ((size_t)4 << 30)   /* of all tables of one tokenizer */
 
 /* ---- kinds of tokenizer ---------------------------------------------------------------------------- */
@@ -156,9 +157,12 @@ static void insert_word(struct tokenizer *t, int32_t id)
     t->words[i] = (struct tok_word){hash, id + 1};
 }
 
-static int read_tokens(struct tokenizer *t, const struct gguf *g, size_t n_vocab, struct idem_err *err)
+/* merges: the file names the pairs that merge, of any tokens, as Hugging Face's does. */
+static int read_tokens(struct tokenizer *t, const struct gguf *g, size_t n_vocab, bool merges,
+                       struct idem_err *err)
 {
-    const struct gguf_kv *kv;
+    const struct gguf_kv *kv, *scores;
+    const float no_piece = -1000;   /* converters give this score to added tokens, which no merge makes */
     if (gguf_get_array(g, KEY("tokens"), GGUF_STRING, true, &kv, err) != 0)
         return -1;
     if (kv->n == 0 || kv->n > INT32_MAX / 4 || kv->data_bytes > UINT32_MAX)
@@ -188,12 +192,18 @@ static int read_tokens(struct tokenizer *t, const struct gguf *g, size_t n_vocab
     t->offset = offset;
     memset(t->byte_id, -1, sizeof t->byte_id);
     const uint8_t *at = kv->data;
+    if (gguf_get_array(g, KEY("scores"), GGUF_F32, false, &scores, err) != 0)
+        return -1;
     for (uint32_t i = 0; i < t->n_tokens; i++) {
         bool word;
         size_t n = decode(t, (int32_t)i, gguf_next_str(&at), bytes + offset[i], &word);
         offset[i + 1] = offset[i] + (uint32_t)n;
         if (n > t->max_len)
             t->max_len = (uint32_t)n;
+        if (!t->pre && merges)
+            word = n > 0 && t->kind[i] != TOK_BYTE;
+        else if (!t->pre && word && t->kind[i] == TOK_USER && scores && i < scores->n)
+            word = memcmp(scores->data + (size_t)i * 4, &no_piece, 4) != 0;
         if (word)
             insert_word(t, (int32_t)i);
     }
@@ -247,40 +257,6 @@ static int read_id(struct tokenizer *t, const struct gguf *g, const char *key, i
     return 0;
 }
 
-static int read_specials(struct tokenizer *t, const struct gguf *g, struct idem_err *err)
-{
-    struct tok_info *f = &t->info;
-    int32_t ends[2];
-    f->add_bos = t->pre ? t->pre->add_bos : true;
-    t->space_prefix = !t->pre;
-    if (read_id(t, g, KEY("bos_token_id"), &f->bos, err) != 0 ||
-        read_id(t, g, KEY("eos_token_id"), &f->eos, err) != 0 ||
-        read_id(t, g, KEY("unknown_token_id"), &f->unk, err) != 0 ||
-        read_id(t, g, KEY("padding_token_id"), &f->pad, err) != 0 ||
-        read_id(t, g, KEY("eot_token_id"), &ends[0], err) != 0 ||
-        read_id(t, g, KEY("eom_token_id"), &ends[1], err) != 0 ||
-        gguf_get_bool(g, KEY("add_bos_token"), false, &f->add_bos, err) != 0 ||
-        gguf_get_bool(g, KEY("add_eos_token"), false, &f->add_eos, err) != 0)
-        return -1;
-    if (!t->pre && gguf_get_bool(g, KEY("add_space_prefix"), false, &t->space_prefix, err) != 0)
-        return -1;
-    if (f->add_bos && f->bos < 0)
-        return gguf_err_key(g, KEY("bos_token_id"), err, "the key is missing, but this tokenizer puts "
-                            "that token in front; name it, or set tokenizer.ggml.add_bos_token to false");
-    if (f->add_eos && f->eos < 0)
-        return gguf_err_key(g, KEY("eos_token_id"), err, "the key is missing, but "
-                            "tokenizer.ggml.add_eos_token is true");
-    t->eog = arena_alloc(&t->arena, f->n_vocab);
-    if (!t->eog)
-        return err_memory(err, "the tokens that end a text", f->n_vocab);
-    for (int i = 0; i < 2; i++)
-        if (ends[i] >= 0)
-            t->eog[ends[i]] = 1;
-    if (f->eos >= 0)
-        t->eog[f->eos] = 1;
-    return 0;
-}
-
 /* Texts by which models end a turn or a document, whatever the file says of its ids. Only
  * special tokens count: a plain token of such a text is a text. */
 static bool ends_generation(enum tok_kind kind, const char *s, size_t len)
@@ -300,46 +276,73 @@ static bool ends_generation(enum tok_kind kind, const char *s, size_t len)
     return false;
 }
 
-static bool is_special(enum tok_kind kind)
+static int read_specials(struct tokenizer *t, const struct gguf *g, struct idem_err *err)
 {
-    return kind == TOK_CONTROL || kind == TOK_USER || kind == TOK_UNKNOWN;
-}
-
-static int cmp_special(const void *pa, const void *pb, void *ctx)
-{
-    const struct tokenizer *t = ctx;
-    int32_t a = *(const int32_t *)pa, b = *(const int32_t *)pb;
-    size_t na, nb;
-    const char *sa = tok_at(t, a, &na), *sb = tok_at(t, b, &nb);
-    int c = memcmp(sa, sb, na < nb ? na : nb);
-    return c ? c : na != nb ? (na > nb) - (na < nb) : (a > b) - (a < b);
-}
-
-static int index_specials(struct tokenizer *t, struct idem_err *err)
-{
-    size_t len;
+    struct tok_info *f = &t->info;
+    int32_t ends[2];
+    f->add_bos = t->pre ? t->pre->add_bos : true;
+    if (read_id(t, g, KEY("bos_token_id"), &f->bos, err) != 0 ||
+        read_id(t, g, KEY("eos_token_id"), &f->eos, err) != 0 ||
+        read_id(t, g, KEY("unknown_token_id"), &f->unk, err) != 0 ||
+        read_id(t, g, KEY("padding_token_id"), &f->pad, err) != 0 ||
+        read_id(t, g, KEY("eot_token_id"), &ends[0], err) != 0 ||
+        read_id(t, g, KEY("eom_token_id"), &ends[1], err) != 0 ||
+        gguf_get_bool(g, KEY("add_bos_token"), false, &f->add_bos, err) != 0 ||
+        gguf_get_bool(g, KEY("add_eos_token"), false, &f->add_eos, err) != 0)
+        return -1;
+    if (f->add_bos && f->bos < 0)
+        return gguf_err_key(g, KEY("bos_token_id"), err, "the key is missing, but this tokenizer puts "
+                            "that token in front; name it, or set tokenizer.ggml.add_bos_token to false");
+    if (f->add_eos && f->eos < 0)
+        return gguf_err_key(g, KEY("eos_token_id"), err, "the key is missing, but "
+                            "tokenizer.ggml.add_eos_token is true");
+    t->eog = arena_alloc(&t->arena, f->n_vocab);
+    if (!t->eog)
+        return err_memory(err, "the tokens that end a text", f->n_vocab);
+    for (int i = 0; i < 2; i++)
+        if (ends[i] >= 0)
+            t->eog[ends[i]] = 1;
+    if (f->eos >= 0)
+        t->eog[f->eos] = 1;
     for (uint32_t i = 0; i < t->n_tokens; i++) {
+        size_t len;
         const char *s = tok_at(t, (int32_t)i, &len);
-        t->n_special += is_special(t->kind[i]) && len > 0;
         if (ends_generation(t->kind[i], s, len))
             t->eog[i] = 1;
     }
-    t->special = arena_array(&t->arena, t->n_special ? t->n_special : 1, sizeof *t->special);
-    if (!t->special)
-        return err_memory(err, "the special tokens", t->n_special * sizeof *t->special);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < t->n_tokens; i++) {
-        tok_at(t, (int32_t)i, &len);
-        if (is_special(t->kind[i]) && len > 0)
-            t->special[n++] = (int32_t)i;
-    }
-    qsort_r(t->special, n, sizeof *t->special, cmp_special, t);
-    for (uint32_t i = 0, b = 0; b <= 256; b++) {
-        while (i < n && (unsigned char)t->bytes[t->offset[t->special[i]]] < b)
-            i++;
-        t->special_first[b] = i;
-    }
     return 0;
+}
+
+/* ---- what happens to text before merging ------------------------------------------------------------------- */
+
+static int read_text_rules(struct tokenizer *t, const struct gguf *g, enum idem_normalize normalize,
+                           struct idem_err *err)
+{
+    static const struct { const char *name; enum tok_prefix prefix; } schemes[] = {
+        {"none", TOK_PREFIX_NONE}, {"prepend", TOK_PREFIX_EACH}, {"metaspace-always", TOK_PREFIX_EACH_ONCE},
+        {"metaspace-first", TOK_PREFIX_FIRST_ONCE}};
+    struct gguf_str scheme = {"", 0}, form = {"", 0};
+    bool prefix = true, nfc = t->pre && t->pre->nfc;
+    if (gguf_get_bool(g, KEY("add_space_prefix"), false, &prefix, err) != 0 ||
+        gguf_get_str(g, OWN("space_prefix"), false, &scheme, err) != 0 ||
+        gguf_get_str(g, OWN("normalizer"), false, &form, err) != 0)
+        return -1;
+    if (form.len && !str_is(form, "nfc") && !str_is(form, "none"))
+        return unsupported(g, OWN("normalizer"), form, "nfc, none", err);
+    if (form.len)
+        nfc = str_is(form, "nfc");
+    t->nfc = normalize == IDEM_NORMALIZE_NFC || (normalize == IDEM_NORMALIZE_MODEL && nfc);
+    if (t->pre)
+        return 0;
+    t->prefix = prefix ? TOK_PREFIX_EACH : TOK_PREFIX_NONE;
+    bool known = scheme.len == 0;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (str_is(scheme, schemes[i].name)) {
+            t->prefix = schemes[i].prefix;
+            known = true;
+        }
+    return known ? 0 : unsupported(g, OWN("space_prefix"), scheme,
+                                   "none, prepend, metaspace-always, metaspace-first", err);
 }
 
 /* ---- open and close -------------------------------------------------------------------------------------- */
@@ -353,14 +356,14 @@ struct tokenizer *tok_open(const struct gguf *g, enum idem_normalize normalize, 
         return NULL;
     }
     arena_init(&t->arena, MAX_BYTES);
-    if (read_model(t, g, err) != 0 || read_tokens(t, g, n_vocab, err) != 0 ||
-        (t->pre ? tok_load_merges(t, g, err) : read_scores(t, g, err)) != 0 ||
-        read_specials(t, g, err) != 0 || index_specials(t, err) != 0) {
+    bool merges = gguf_find(g, KEY("merges")) != NULL;   /* these are more exact than scores */
+    if (read_model(t, g, err) != 0 || read_tokens(t, g, n_vocab, merges, err) != 0 ||
+        (t->pre || merges ? tok_load_merges(t, g, err) : read_scores(t, g, err)) != 0 ||
+        read_specials(t, g, err) != 0 || read_text_rules(t, g, normalize, err) != 0 ||
+        tok_load_added(t, g, err) != 0) {
         tok_close(t);
         return NULL;
     }
-    t->nfc = normalize == IDEM_NORMALIZE_NFC ||
-             (normalize == IDEM_NORMALIZE_MODEL && t->pre && t->pre->nfc);
     return t;
 }
 

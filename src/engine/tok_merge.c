@@ -105,9 +105,9 @@ static int consider(struct tok_work *w, const char *s, uint32_t i)
     const struct tok_symbol *a = &w->symbols[i], *b = &w->symbols[a->next];
     struct tok_candidate c = {.len = a->len + b->len};
     uint32_t order;
-    if (t->pre) {
-        if (a->id < 0 || b->id < 0)
-            return 0;
+    if (a->id < 0 || b->id < 0)
+        return 0;
+    if (t->merges) {
         const struct tok_merge *m = find_merge(t, a->id, b->id);
         if (!m)
             return 0;
@@ -144,24 +144,29 @@ static size_t first_symbols(struct tok_work *w, const char *s, size_t len)
     return n;
 }
 
-/* A symbol that is no token is given byte by byte, or as the unknown token. */
-static int emit_bytes(struct tok_work *w, const char *s, const struct tok_symbol *sym)
+/* A symbol that is no token is given byte by byte, or, if a byte is missing, as the unknown token:
+ * one for a run of such symbols. */
+static int emit_bytes(struct tok_work *w, const char *s, const struct tok_symbol *sym, bool *after_unknown)
 {
     const struct tokenizer *t = w->t;
-    for (size_t k = 0; k < sym->len; k++) {
-        unsigned char b = (unsigned char)s[sym->start + k];
-        if (t->byte_id[b] >= 0) {
-            if (tok_emit(w, t->byte_id[b]) != 0)
-                return -1;
-            continue;
-        }
-        if (!t->pre && t->info.unk >= 0)
-            return tok_emit(w, t->info.unk);
+    const unsigned char *b = (const unsigned char *)s + sym->start;
+    size_t k = 0;
+    while (k < sym->len && t->byte_id[b[k]] >= 0)
+        k++;
+    if (k < sym->len && !t->pre && t->info.unk >= 0) {
+        int rc = *after_unknown ? 0 : tok_emit(w, t->info.unk);
+        *after_unknown = true;
+        return rc;
+    }
+    if (k < sym->len)
         return err_set(w->err, IDEM_ERR_UNSUPPORTED,
                        "the byte 0x%02X near byte offset %zu of the text has no token in this model's "
-                       "vocabulary; take that character out of the text", b,
+                       "vocabulary; take that character out of the text", b[k],
                        w->origin + (size_t)(s - w->word_base) + sym->start + k);
-    }
+    *after_unknown = false;
+    for (k = 0; k < sym->len; k++)
+        if (tok_emit(w, t->byte_id[b[k]]) != 0)
+            return -1;
     return 0;
 }
 
@@ -193,10 +198,12 @@ int tok_merge(struct tok_work *w, const char *s, size_t len)
         if (consider(w, s, a->prev) != 0 || consider(w, s, i) != 0)
             return -1;
     }
+    bool after_unknown = false;
     for (uint32_t i = 0; i != NONE; i = w->symbols[i].next) {
         const struct tok_symbol *sym = &w->symbols[i];
-        if ((sym->id >= 0 ? tok_emit(w, sym->id) : emit_bytes(w, s, sym)) != 0)
+        if ((sym->id >= 0 ? tok_emit(w, sym->id) : emit_bytes(w, s, sym, &after_unknown)) != 0)
             return -1;
+        after_unknown = after_unknown && sym->id < 0;
     }
     return 0;
 }

@@ -5,13 +5,16 @@
  * tests/unit/engine_pre.c compares each with the expression itself. */
 #include "engine/tok_pre.h"
 
-#include <stdint.h>
 #include <string.h>
 
 #include "base/utf8.h"
 
 /* \p{L}, \p{N}, \s; \p{P} matters to one expression only, elsewhere it is as OTHER. */
 enum tok_char { TOK_CHAR_OTHER = 0, TOK_CHAR_LETTER, TOK_CHAR_NUMBER, TOK_CHAR_SPACE, TOK_CHAR_PUNCT };
+
+/* Upper: Lu, Lt. Pairs: upper and lower in turn. Mark: M. A letter with none of these (Lm, Lo) has
+ * no case. Only one expression asks. */
+enum tok_case { TOK_CASE_NONE = 0, TOK_CASE_UPPER, TOK_CASE_LOWER, TOK_CASE_PAIRS, TOK_CASE_MARK };
 
 #include "engine/tok_unicode_table.h"
 
@@ -35,6 +38,25 @@ static enum tok_char kind_of(int32_t cp)
     }
     return TOK_CHAR_OTHER;
 }
+
+static enum tok_case case_of(int32_t cp)
+{
+    size_t lo = 0, hi = sizeof case_table / sizeof case_table[0];
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if ((uint32_t)cp > case_table[mid].last)
+            lo = mid + 1;
+        else if ((uint32_t)cp < case_table[mid].first)
+            hi = mid;
+        else if (case_table[mid].kind == TOK_CASE_PAIRS)
+            return ((uint32_t)cp - case_table[mid].first) % 2 ? TOK_CASE_LOWER : TOK_CASE_UPPER;
+        else
+            return case_table[mid].kind;
+    }
+    return TOK_CASE_NONE;
+}
+
+bool tok_is_space(int32_t cp) { return kind_of(cp) == TOK_CHAR_SPACE; }
 
 /* The character at s[at]; kind is OTHER for punctuation, and len 0 at the end of the text. */
 struct ch {
@@ -121,6 +143,29 @@ static size_t next_gpt2(const char *s, size_t len)
     return run_end(s, len, at, c.kind);
 }
 
+/* \s*[\r\n]+|\s+(?!\S)|\s+ : white space up to its last newline if it has one. */
+static size_t spaces_or_lines(const char *s, size_t len)
+{
+    size_t newline = 0;
+    struct ch c;
+    for (size_t at = 0; (c = ch_at(s, len, at)).kind == TOK_CHAR_SPACE; at += c.len)
+        if (is_newline(c))
+            newline = at + 1;
+    return newline ? newline : spaces(s, len);
+}
+
+/* ' ?[^\s\p{L}\p{N}]+' and then any of the characters in tail; 0: it does not match. */
+static size_t others(const char *s, size_t len, const char *tail)
+{
+    struct ch c = ch_at(s, len, 0);
+    if (!is_other(c) && !(c.cp == ' ' && is_other(ch_at(s, len, 1))))
+        return 0;
+    size_t at = run_end(s, len, c.cp == ' ' ? 1 : 0, TOK_CHAR_OTHER);
+    while (at < len && s[at] && strchr(tail, s[at]))
+        at++;
+    return at;
+}
+
 /* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,DIGITS}
  * | ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
 static size_t next_llama3(const char *s, size_t len, unsigned max_digits)
@@ -141,22 +186,57 @@ static size_t next_llama3(const char *s, size_t len, unsigned max_digits)
             at += ch_at(s, len, at).len;
         return at;
     }
-    if (is_other(c) || (c.cp == ' ' && is_other(second))) {
-        size_t at = run_end(s, len, c.cp == ' ' ? 1 : 0, TOK_CHAR_OTHER);
-        while (at < len && (s[at] == '\r' || s[at] == '\n'))
-            at++;
-        return at;
-    }
-    /* white space: up to its last newline if it has one */
-    size_t newline = 0;
-    for (size_t at = 0; (c = ch_at(s, len, at)).kind == TOK_CHAR_SPACE; at += c.len)
-        if (is_newline(c))
-            newline = at + 1;
-    return newline ? newline : spaces(s, len);
+    size_t n = others(s, len, "\r\n");
+    return n ? n : spaces_or_lines(s, len);
 }
 
 static size_t next_llama_bpe(const char *s, size_t len) { return next_llama3(s, len, 3); }
 static size_t next_qwen2(const char *s, size_t len) { return next_llama3(s, len, 1); }
+
+/* With U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] and L = [\p{Ll}\p{Lm}\p{Lo}\p{M}], what U*L+ (lower) or
+ * U+L* matches at s[at]: the end, or 0. What is in both is taken by U; L+ needs one of its own, or the
+ * last one that is in both. */
+static size_t cased(const char *s, size_t len, size_t at, bool lower)
+{
+    size_t from = at, both = 0;
+    struct ch c;
+    for (; (c = ch_at(s, len, at)).len; at += c.len) {
+        enum tok_case k = case_of(c.cp);
+        if (k == TOK_CASE_MARK || (k == TOK_CASE_NONE && c.kind == TOK_CHAR_LETTER))
+            both = at + c.len;
+        else if (k != TOK_CASE_UPPER)
+            break;
+    }
+    size_t up = at;
+    for (; (c = ch_at(s, len, at)).len; at += c.len) {
+        enum tok_case k = case_of(c.cp);
+        if (k != TOK_CASE_LOWER && k != TOK_CASE_MARK && (k != TOK_CASE_NONE || c.kind != TOK_CHAR_LETTER))
+            break;
+    }
+    if (lower)
+        return at > up ? at : both;
+    return up > from ? at : 0;
+}
+
+/* [^\r\n\p{L}\p{N}]?U*L+|[^\r\n\p{L}\p{N}]?U+L*|\p{N}
+ * | ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
+static size_t next_tekken(const char *s, size_t len)
+{
+    struct ch c = ch_at(s, len, 0);
+    bool before = !is_word(c) && !is_newline(c);
+    size_t n = 0;
+    for (int k = 0; k < 2 && n == 0; k++) {
+        if (before)
+            n = cased(s, len, c.len, k == 0);
+        if (n == 0)
+            n = cased(s, len, 0, k == 0);
+    }
+    if (n == 0 && c.kind == TOK_CHAR_NUMBER)
+        n = c.len;
+    if (n == 0)
+        n = others(s, len, "\r\n/");
+    return n ? n : spaces_or_lines(s, len);
+}
 
 /* \p{N} */
 static size_t next_digit(const char *s, size_t len)
@@ -216,7 +296,11 @@ static const struct tok_pre table[] = {
     {"starcoder", {{next_digit}, {next_gpt2}}, .add_bos = false},
     {"refact", {{next_digit}, {next_gpt2}}, .add_bos = false},
     {"llama-bpe", {{next_llama_bpe}}, .ignore_merges = true, .add_bos = true},
+    {"llama3", {{next_llama_bpe}}, .ignore_merges = true, .add_bos = true},
+    {"llama-v3", {{next_llama_bpe}}, .ignore_merges = true, .add_bos = true},
     {"qwen2", {{next_qwen2}}, .nfc = true},
+    {"deepseek-r1-qwen", {{next_qwen2}}, .nfc = true},
+    {"tekken", {{next_tekken}}, .ignore_merges = true, .add_bos = true},
     {"default", {{next_punct}, {next_gpt2}, {next_number}, {next_three_digits}}, .add_bos = false},
 };
 enum { N_TABLE = sizeof table / sizeof table[0] };

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 
@@ -25,6 +26,8 @@ struct tok_pre {
 
 const struct tok_pre *tok_pre_find(const char *name, size_t len);   /* NULL if not known */
 void tok_pre_list(struct buf *out);                                 /* "gpt-2, phi-2, ..." */
+
+bool tok_is_space(int32_t cp);   /* White_Space of Unicode */
 
 /* Calls word(ctx, offset, length) for the words of valid UTF-8 s[0 .. len), left to right and
  * without gaps, until one returns not 0, which is then returned. Time grows linearly with len. */

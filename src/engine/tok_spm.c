@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT
- * SentencePiece text: the space in front, and U+2581 for spaces.
+ * SentencePiece text: U+2581 for spaces, and the space in front that a normaliser puts there.
  *
  * The vocabulary writes a space as U+2581. Here its tokens hold the space itself (tok_load.c),
- * so it is a U+2581 in the text that is rewritten, which SentencePiece cannot tell from a space.
- * Each fragment between special tokens gets its own space in front. */
+ * so it is a U+2581 in the text that is rewritten, which SentencePiece cannot tell from a space. */
 #include <string.h>
 
 #include "engine/tok_impl.h"
 
-int tok_spm_fragment(struct tok_work *w, const char *s, size_t len)
+int tok_spm_normalize(struct tok_work *w, const char *s, size_t len, const char **out, size_t *out_len)
 {
-    bool prefix = w->t->space_prefix;
-    if (!prefix && !memmem(s, len, "\xE2\x96\x81", 3)) {
-        w->word_base = s;
-        return tok_merge(w, s, len);
-    }
+    bool prefix = w->t->prefix == TOK_PREFIX_EACH;
+    *out = s;
+    *out_len = len;
+    if (!prefix && !memmem(s, len, "\xE2\x96\x81", 3))
+        return 0;
     if (tok_reserve(w, (void **)&w->text, &w->cap_text, len + 1, 1, false) != 0)
         return -1;
     size_t n = 0;
@@ -28,6 +27,7 @@ int tok_spm_fragment(struct tok_work *w, const char *s, size_t len)
             w->text[n++] = s[i++];
         }
     }
-    w->word_base = w->text;
-    return tok_merge(w, w->text, n);
+    *out = w->text;
+    *out_len = n;
+    return 0;
 }

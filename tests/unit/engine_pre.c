@@ -18,10 +18,17 @@
 #define LLAMA3(n) "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" n \
                   "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define TEKKEN "[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*|\\p{N}" \
+               "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
 static const struct { const char *name, *regex[TOK_PRE_STAGES]; } defined[] = {
     {"gpt-2", {GPT2}}, {"phi-2", {GPT2}},
     {"smollm", {"\\p{N}", GPT2}}, {"starcoder", {"\\p{N}", GPT2}}, {"refact", {"\\p{N}", GPT2}},
     {"llama-bpe", {LLAMA3("{1,3}")}}, {"qwen2", {LLAMA3("")}},
+    {"llama3", {LLAMA3("{1,3}")}}, {"llama-v3", {LLAMA3("{1,3}")}}, {"deepseek-r1-qwen", {LLAMA3("")}},
+    {"tekken", {TEKKEN}},
     {"default", {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"}},
 };
 enum { N_DEFINED = sizeof defined / sizeof defined[0], MAX_ENDS = 512 };
@@ -73,7 +80,9 @@ static size_t random_text(char *s, size_t max, uint32_t *state)
         "\xE6\x88\x91", "\xE1\x9E\x80", "\xC2\xA0" /* no-break space */, "\xE2\x80\x83",
         "\xE3\x80\x80", "\xC2\x85", "\xE2\x80\xA8", "\xC2\xBD" /* 1/2 */, "\xD9\xA3",
         "\xE2\x85\xA7" /* VIII */, "\xF0\x9F\x98\x80", "\xE2\x80\x8D", "\xC2\xAB", "\xE2\x82\xAC",
-        "\xEF\xBB\xBF", "\xEF\xBC\x8C", "\x01", "\x1C"};
+        "\xEF\xBB\xBF", "\xEF\xBC\x8C", "\x01", "\x1C",
+        "/", "B", "C", "b", "\xC7\x85" /* Lt */, "\xCA\xB0" /* Lm */, "\xC4\x80", "\xC4\x81", "\xCC\x81", "\xE0\xA4\x95",
+        "\xE0\xA4\xBC"};
     size_t len = 0;
     uint32_t n = rnd(state) % 24;
     for (uint32_t i = 0; i < n; i++) {
@@ -153,6 +162,7 @@ static void test_known_words(void **state)
         {"llama-bpe", "I'VE 12345!\n\nx", "[I]['VE][ ][123][45][!\n\n][x]"},
         {"llama-bpe", "\thi  \n  there", "[\thi][  \n][ ][ there]"},
         {"qwen2", "a12\r\n", "[a][1][2][\r\n]"},
+        {"tekken", "HelloWORLDx ABC 12/\n", "[Hello][WORLDx][ ABC][ ][1][2][/\n]"},
         {"default", "12345 (a)", "[123][45][ ][(][a][)]"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
