@@ -307,10 +307,10 @@ INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern
                         const struct kern_q8 *x, size_t n_tokens, size_t group0, size_t group1)
 {
     struct pack_layout l = pack_layout(type, w->n_cols);
-    size_t nb = w->n_cols / KERN_BLOCK, step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / 4 * 4;
+    size_t nb = w->n_cols / KERN_BLOCK, step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / 8 * 8;
     size_t share = l.group_bytes / nb + 1;
-    if (step < 4)
-        step = 4;
+    if (step < 8)
+        step = 8;
     for (size_t t0 = 0; t0 < n_tokens; t0 += step) {
         size_t t1 = n_tokens - t0 < step ? n_tokens : t0 + step;
         for (size_t gi = group0; gi < group1; gi++) {
@@ -320,7 +320,7 @@ INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern
             __m256i rows = lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
             bool more = n_tokens <= FEW_TOKENS && left > KERN_ROWS;
             const uint8_t *next = more ? at + l.group_bytes : NULL;
-            for (; X86_VNNI && t + 8 <= t1; t += 8)
+            for (; t + 8 <= t1; t += 8)
                 tile_q8(type, 8, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
             for (; t + 4 <= t1; t += 4)
                 tile_q8(type, 4, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
