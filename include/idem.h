@@ -78,7 +78,7 @@ struct idem_model_info {
     const char *name;         /* general.name, or the file's name */
     const char *arch;         /* general.architecture: "llama", "gemma2", … */
     const char *tokenizer;    /* "gpt2/smollm", "llama/default": model/pre */
-    const char *chat_family;  /* "chatml", "gemma", … or NULL: no template in the file */
+    const char *chat_family;  /* "jinja": the file has a template; NULL: none, or none that can be read */
     const char *kernels;      /* "ref", "avx2" */
     enum idem_activations activations;
     uint32_t n_vocab;         /* length of a logits vector */
@@ -142,10 +142,27 @@ bool idem_token_is_control(const struct idem_model *m, int32_t id);
 
 struct idem_message { const char *role, *content; };   /* role: "system" "user" "assistant" */
 
-/* Renders messages with the family of the model's own chat template, and the opening of the
- * assistant's turn if add_generation_prompt. The text (malloc, the caller frees) is to be
- * tokenised with ADD_SPECIAL | PARSE_SPECIAL. Fails for a model without or with an unknown
- * template, and says how to go on. */
+/* A variable that a template reads, such as enable_thinking. "true", "false" and "none" are those
+ * values, any other word is text. */
+struct idem_chat_var { const char *name, *value; };
+
+struct idem_chat_options {
+    const char *chat_template;         /* NULL: the model's own; a name ("alpaca", "phi2", "chatml",
+                                          "zephyr"); or the text of a template, which has a '{' */
+    const struct idem_chat_var *vars;
+    size_t n_vars;
+    bool add_generation_prompt;        /* end with the opening of the assistant's turn */
+};
+
+/* Renders messages with the model's chat template as transformers' apply_chat_template does
+ * (docs/chat.md); o NULL: the model's own template, with the opening of the assistant's turn. The
+ * text (malloc, the caller frees) holds BOS where the template writes it: tokenise it with
+ * IDEM_TOK_PARSE_SPECIAL and without IDEM_TOK_ADD_SPECIAL. Fails for a model without a template, for
+ * a template with something that is not known here, and where the template refuses the conversation. */
+int idem_chat_render_with(const struct idem_model *m, const struct idem_message *msgs, size_t n,
+                          const struct idem_chat_options *o, char **text, struct idem_err *err);
+
+/* The same without options. */
 int idem_chat_render(const struct idem_model *m, const struct idem_message *msgs, size_t n,
                      bool add_generation_prompt, char **text, struct idem_err *err);
 

@@ -38,16 +38,24 @@ struct backend_item {         /* tokens to append to one node */
     bool all_logits;          /* after every token, else after the last */
 };
 
+enum backend_text {           /* what a text is to the tokenizer */
+    BACKEND_TEXT_PLAIN = 0,   /* BOS and EOS are added where the model wants them */
+    BACKEND_TEXT_SPECIAL,     /* the same, and names of control tokens become those tokens */
+    BACKEND_TEXT_CHAT         /* from ops->chat: control tokens by name, nothing is added */
+};
+
+struct idem_chat_options;
 struct backend;
 struct backend_ops {
     const char *name;
     int (*describe)(struct backend *b, struct backend_description *d, struct idem_err *err);
     /* Length of a logits vector and context in tokens, without reading the model for its digest. */
     void (*sizes)(struct backend *b, uint32_t *n_vocab, uint32_t *n_ctx);
-    int (*tokenize)(struct backend *b, const char *text, size_t len, bool special,
+    int (*tokenize)(struct backend *b, const char *text, size_t len, enum backend_text kind,
                     int32_t **ids, size_t *n, struct idem_err *err);      /* caller frees ids */
-    int (*chat)(struct backend *b, const char *system, const char *user, char **text,
-                struct idem_err *err);     /* system may be NULL; caller frees text */
+    int (*chat)(struct backend *b, const char *system, const char *user,
+                const struct idem_chat_options *o, char **text,
+                struct idem_err *err);     /* system and o may be NULL; caller frees text */
     const char *(*token_bytes)(struct backend *b, int32_t id, size_t *len);
     bool (*is_eog)(struct backend *b, int32_t id);
     bool (*is_control)(struct backend *b, int32_t id);   /* gives no text (token_bytes: its name) */

@@ -72,11 +72,12 @@ static void sizes(struct backend *b, uint32_t *n_vocab, uint32_t *n_ctx)
     *n_ctx = i->n_ctx;
 }
 
-static int tokenize(struct backend *b, const char *text, size_t len, bool special, int32_t **ids,
+static int tokenize(struct backend *b, const char *text, size_t len, enum backend_text kind, int32_t **ids,
                     size_t *n, struct idem_err *err)
 {
     const struct idem_model *m = local_of(b)->model;
-    unsigned flags = IDEM_TOK_ADD_SPECIAL | (special ? IDEM_TOK_PARSE_SPECIAL : 0u);
+    unsigned flags = (kind == BACKEND_TEXT_CHAT ? 0u : IDEM_TOK_ADD_SPECIAL) |
+                     (kind == BACKEND_TEXT_PLAIN ? 0u : IDEM_TOK_PARSE_SPECIAL);
     size_t cap = len + 2;          /* every token but BOS and EOS takes a byte, nearly always */
     *ids = NULL;
     for (;;) {
@@ -96,12 +97,12 @@ static int tokenize(struct backend *b, const char *text, size_t len, bool specia
     }
 }
 
-static int chat(struct backend *b, const char *system, const char *user, char **text,
-                struct idem_err *err)
+static int chat(struct backend *b, const char *system, const char *user,
+                const struct idem_chat_options *o, char **text, struct idem_err *err)
 {
     struct idem_message msgs[2] = {{"system", system}, {"user", user}};
     size_t skip = system ? 0 : 1;
-    return idem_chat_render(local_of(b)->model, msgs + skip, 2 - skip, true, text, err);
+    return idem_chat_render_with(local_of(b)->model, msgs + skip, 2 - skip, o, text, err);
 }
 
 static const char *token_bytes(struct backend *b, int32_t id, size_t *len)

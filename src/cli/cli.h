@@ -68,6 +68,8 @@ struct cli_args {
 
     const char *prompt, *prompt_file, *system, *continuation;
     bool chat, add_special, parse_special;
+    const char *chat_template;
+    struct cli_texts chat_vars;      /* NAME=VALUE */
 
     struct rec_settings sampling;    /* stop filled from stops */
     struct cli_texts stops;
@@ -99,7 +101,7 @@ struct cli_command {
 };
 
 /* Groups that several commands share; each option means the same everywhere. */
-extern const struct cli_group cli_group_prompt, cli_group_sampling, cli_group_engine,
+extern const struct cli_group cli_group_prompt, cli_group_chat, cli_group_sampling, cli_group_engine,
     cli_group_model, cli_group_tokens, cli_group_output;
 
 /* The commands, NULL at the end. */
@@ -182,6 +184,13 @@ void cli_host(const struct cli_args *a, struct rec_host *h);
 
 /* The text of -p or --prompt-file, in b. Empty or absent is an error. */
 int cli_prompt(const struct cli_args *a, struct buf *b, struct idem_err *err);
+/* --system, --chat-template and --chat-var without --chat are an error. */
+int cli_chat_check(const struct cli_args *a, struct idem_err *err);
+/* Puts text, a user's message, into the chat template (of b, or of m if b is NULL). What comes of it
+ * is to be tokenised as BACKEND_TEXT_CHAT. */
+int cli_chat(const struct cli_args *a, struct backend *b, const struct idem_model *m, struct buf *text,
+             struct idem_err *err);
+
 /* The ids of the prompt (chat template applied with --chat) followed by `more` (may be NULL).
  * The caller frees *ids. text (may be NULL) receives the text that was tokenised, *split the
  * byte offset at which `more` begins in it. */

@@ -55,7 +55,7 @@ static const struct cli_option options[] = {
     {0},
 };
 static const struct cli_group *const groups[] = {
-    &cli_group_prompt, &cli_group_engine, &cli_group_model,
+    &cli_group_prompt, &cli_group_chat, &cli_group_engine, &cli_group_model,
     &cli_group_output, NULL,
 };
 

@@ -215,7 +215,7 @@ static int generate(const struct cli_args *a)
 }
 
 static const struct cli_group *const groups[] = {
-    &cli_group_prompt, &cli_group_sampling, &cli_group_engine, &cli_group_model,
+    &cli_group_prompt, &cli_group_chat, &cli_group_sampling, &cli_group_engine, &cli_group_model,
     &cli_group_tokens, &cli_group_output, NULL,
 };
 

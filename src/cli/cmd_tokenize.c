@@ -21,28 +21,13 @@ static int input(const struct cli_args *a, const struct idem_model *m, struct bu
         return -1;
     if (b->failed)
         return err_set(err, IDEM_ERR_LIMIT, "the text is longer than %zu bytes; cut it", b->max);
-    if (!a->chat)
-        return 0;
-    if (b->len && memchr(b->data, '\0', b->len))
-        return err_set(err, IDEM_ERR_USAGE, "a chat message cannot hold a NUL byte; remove it");
-    struct idem_message msgs[2];
-    size_t n = 0;
-    if (a->system)
-        msgs[n++] = (struct idem_message){"system", a->system};
-    msgs[n++] = (struct idem_message){"user", b->data ? b->data : ""};
-    char *text = NULL;
-    if (idem_chat_render(m, msgs, n, true, &text, err) != 0)
-        return -1;
-    buf_clear(b);
-    buf_adds(b, text);
-    free(text);
-    return 0;
+    return a->chat ? cli_chat(a, NULL, m, b, err) : 0;
 }
 
 static int ids_of(const struct cli_args *a, const struct idem_model *m, const struct buf *b,
                   int32_t **ids, size_t *n, struct idem_err *err)
 {
-    unsigned flags = (a->add_special || a->chat ? IDEM_TOK_ADD_SPECIAL : 0u) |
+    unsigned flags = (a->add_special && !a->chat ? IDEM_TOK_ADD_SPECIAL : 0u) |
                      (a->parse_special || a->chat ? IDEM_TOK_PARSE_SPECIAL : 0u);
     const char *text = b->data ? b->data : "";
     size_t cap = b->len / 2 + 16;   /* enough most of the time */
@@ -102,7 +87,9 @@ static int tokenize(const struct cli_args *a)
     buf_init(&out, OUT_MAX);
     int32_t *ids = NULL;
     size_t n = 0;
-    int rc = a->system && !a->chat ? err_set(&err, IDEM_ERR_USAGE, "--system needs --chat") : 0;
+    int rc = cli_chat_check(a, &err);
+    if (rc == 0 && a->chat && a->add_special)
+        rc = err_set(&err, IDEM_ERR_USAGE, "--add-special does not go with --chat: the template itself writes BOS");
     struct idem_model *m = rc == 0 ? cli_open_vocab(a, a->operands.items[0], &err) : NULL;
     rc = m ? input(a, m, &text, &err) : -1;
     if (rc == 0)
@@ -122,10 +109,6 @@ static const struct cli_option options[] = {
      .help = "add the model's own tokens in front and behind (BOS, EOS) where it wants them"},
     {.name = "parse-special", .type = CLI_FLAG, .offset = offsetof(struct cli_args, parse_special),
      .help = "text such as <|im_end|> becomes that control token"},
-    {.name = "chat", .type = CLI_FLAG, .offset = offsetof(struct cli_args, chat),
-     .help = "the text is a user's message: apply the model's chat template first"},
-    {.name = "system", .type = CLI_TEXT, .offset = offsetof(struct cli_args, system), .arg = "TEXT",
-     .help = "the system message before it, with --chat"},
     {.name = "normalize", .type = CLI_CHOICE, .offset = offsetof(struct cli_args, normalize),
      .arg = "FORM", .choices = "nfc|none",
      .help = "Unicode form of text before it is tokenised (default: the model's own)"},
@@ -133,7 +116,7 @@ static const struct cli_option options[] = {
      .help = "one token a line, with its text"},
     {0},
 };
-static const struct cli_group *const groups[] = {&cli_group_output, NULL};
+static const struct cli_group *const groups[] = {&cli_group_chat, &cli_group_output, NULL};
 
 const struct cli_command cli_tokenize = {
     .name = "tokenize", .operands = "MODEL [TEXT]", .min_operands = 1, .max_operands = 2,

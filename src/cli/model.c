@@ -58,8 +58,8 @@ int cli_prompt(const struct cli_args *a, struct buf *b, struct idem_err *err)
         return err_set(err, IDEM_ERR_USAGE, "give -p or --prompt-file, not both");
     if (!a->prompt && !a->prompt_file)
         return err_set(err, IDEM_ERR_USAGE, "no prompt: give -p TEXT or --prompt-file FILE");
-    if (a->system && !a->chat)
-        return err_set(err, IDEM_ERR_USAGE, "--system needs --chat: a raw prompt has no system message");
+    if (cli_chat_check(a, err) != 0)
+        return -1;
     if (a->prompt)
         buf_adds(b, a->prompt);
     else if (file_read(b, a->prompt_file, err) != 0)
@@ -83,18 +83,8 @@ int cli_prompt_ids(const struct cli_args *a, struct backend *b, const char *more
         text = &own;
     size_t bad;
     int rc = cli_prompt(a, text, err);
-    if (rc == 0 && a->chat) {
-        char *rendered = NULL;
-        if (memchr(text->data, '\0', text->len))
-            rc = err_set(err, IDEM_ERR_USAGE, "a chat message cannot hold a NUL byte; remove it from the prompt");
-        else
-            rc = b->ops->chat(b, a->system, text->data, &rendered, err);
-        if (rc == 0) {
-            buf_clear(text);
-            buf_adds(text, rendered);
-        }
-        free(rendered);
-    }
+    if (rc == 0 && a->chat)
+        rc = cli_chat(a, b, NULL, text, err);
     if (split)
         *split = text->len;
     if (rc == 0 && more && !utf8_valid(more, strlen(more), &bad))
@@ -105,7 +95,8 @@ int cli_prompt_ids(const struct cli_args *a, struct backend *b, const char *more
     if (rc == 0 && text->failed)
         rc = err_set(err, IDEM_ERR_LIMIT, "the prompt is longer than %zu bytes; shorten it", text->max);
     if (rc == 0)
-        rc = b->ops->tokenize(b, text->data, text->len, a->chat || a->parse_special, ids, n, err);
+        rc = b->ops->tokenize(b, text->data, text->len, a->chat ? BACKEND_TEXT_CHAT
+                              : a->parse_special ? BACKEND_TEXT_SPECIAL : BACKEND_TEXT_PLAIN, ids, n, err);
     if (rc == 0 && *n == 0) {
         free(*ids);
         *ids = NULL;

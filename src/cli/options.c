@@ -15,10 +15,6 @@ static const struct cli_option prompt[] = {
      .help = "the prompt, UTF-8"},
     {.name = "prompt-file", .letter = 'f', .type = CLI_TEXT, .offset = AT(prompt_file), .arg = "FILE",
      .help = "read the prompt from FILE, every byte of it ('-': standard input)"},
-    {.name = "chat", .type = CLI_FLAG, .offset = AT(chat),
-     .help = "the prompt is a user's message: apply the model's chat template"},
-    {.name = "system", .type = CLI_TEXT, .offset = AT(system), .arg = "TEXT",
-     .help = "the system message before it, with --chat"},
     {0},
 };
 const struct cli_group cli_group_prompt = {"Prompt", prompt};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Chat templates: a table of families, recognised from the text of the file's own template. */
+ * Chat templates: the model's own one, or one by name for models that have none (docs/chat.md). */
 #ifndef ENGINE_CHAT_H
 #define ENGINE_CHAT_H
 
@@ -7,19 +7,17 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "engine/tokenizer.h"
 #include "idem.h"
 
-struct chat_family;   /* static, immutable */
+/* "jinja" if the text can be parsed as a template, else NULL. What a template does with a
+ * conversation shows when it is rendered only. */
+const char *chat_kind(const char *jinja, size_t len);
 
-/* The family of a Jinja template text; NULL if none matches. */
-const struct chat_family *chat_detect(const char *jinja, size_t len);
-const char *chat_name(const struct chat_family *f);
-
-/* As idem_chat_render. jinja: the file's own template (default system messages are read from it
- * where the family has them, such as SmolLM2's and Qwen2.5's). f NULL: the error for an unknown
- * template. *text is malloc'ed. */
-int chat_render(const struct chat_family *f, const char *jinja, size_t jinja_len,
-                const struct idem_message *msgs, size_t n, bool add_generation_prompt,
+/* As idem_chat_render_with. jinja: the file's own template or NULL; arch: the model's
+ * architecture, for advice in errors; *text is malloc'ed. */
+int chat_render(const struct tokenizer *tok, const char *jinja, size_t jinja_len, const char *arch,
+                const struct idem_message *msgs, size_t n, const struct idem_chat_options *o,
                 char **text, struct idem_err *err);
 
 #endif

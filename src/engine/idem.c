@@ -34,14 +34,17 @@ bool idem_token_is_control(const struct idem_model *m, int32_t id)
     return tok_is_control(m->tok, id);
 }
 
+int idem_chat_render_with(const struct idem_model *m, const struct idem_message *msgs, size_t n,
+                          const struct idem_chat_options *o, char **text, struct idem_err *err)
+{
+    return chat_render(m->tok, m->jinja, m->jinja_len, m->info.arch, msgs, n, o, text, err);
+}
+
 int idem_chat_render(const struct idem_model *m, const struct idem_message *msgs, size_t n,
                      bool add_generation_prompt, char **text, struct idem_err *err)
 {
-    if (!m->jinja)
-        return err_set(err, IDEM_ERR_UNSUPPORTED, "%s has no chat template (key "
-                       "'tokenizer.chat_template'); it is a base model: give it plain text",
-                       m->info.path);
-    return chat_render(m->chat, m->jinja, m->jinja_len, msgs, n, add_generation_prompt, text, err);
+    struct idem_chat_options o = {.add_generation_prompt = add_generation_prompt};
+    return idem_chat_render_with(m, msgs, n, &o, text, err);
 }
 
 void idem_logits_stats(const struct idem_model *m, const float *logits, struct idem_logstats *out)

@@ -68,10 +68,8 @@ static int read_names(struct idem_model *m, const struct gguf *g, const char *pa
     }
     if (!m->info.path || !m->info.arch || !m->info.name || (jinja.data && !m->jinja))
         return err_memory(err, "the model's names", jinja.len);
-    if (m->jinja) {
-        m->chat = chat_detect(m->jinja, m->jinja_len);
-        m->info.chat_family = m->chat ? chat_name(m->chat) : NULL;
-    }
+    if (m->jinja)
+        m->info.chat_family = chat_kind(m->jinja, m->jinja_len);
     m->info.file_bytes = gguf_file_bytes(g);
     for (size_t i = 0; i < gguf_n_tensors(g); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(g, i);

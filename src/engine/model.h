@@ -118,7 +118,6 @@ struct idem_model {
     struct kern_matrix pos_embd;      /* [n_ctx_train][n_embd] learned positions; n_rows 0: none */
     struct rope rope[MODEL_N_ROPES];
     struct tokenizer *tok;
-    const struct chat_family *chat;
     const char *jinja;                /* the file's own chat template, or NULL */
     size_t jinja_len;
 

@@ -278,10 +278,10 @@ int run_prompt_ids(struct backend *b, const struct plan_prompt *p, int32_t **ids
                    struct idem_err *err)
 {
     char *rendered = NULL;
-    int rc = p->chat ? b->ops->chat(b, p->system, p->text, &rendered, err) : 0;
+    int rc = p->chat ? b->ops->chat(b, p->system, p->text, NULL, &rendered, err) : 0;
     const char *text = p->chat ? rendered : p->text;
     if (rc == 0)
-        rc = b->ops->tokenize(b, text, strlen(text), p->chat, ids, n, err);
+        rc = b->ops->tokenize(b, text, strlen(text), p->chat ? BACKEND_TEXT_CHAT : BACKEND_TEXT_PLAIN, ids, n, err);
     free(rendered);
     if (rc == 0 && *n == 0) {
         free(*ids);

@@ -218,7 +218,7 @@ def thousand(idem):
 def inspect(idem):
     out = json.loads(idem.ok("inspect", TINY, "--json"))
     for key, want in {"arch": "llama", "name": "tiny", "n_layer": 2, "n_embd": 64, "n_ctx": 128, "runs": True,
-                      "tokenizer": "gpt2/smollm", "chat_family": "chatml", "n_vocab": 279, "eos": 2}.items():
+                      "tokenizer": "gpt2/smollm", "chat_family": "jinja", "n_vocab": 279, "eos": 2}.items():
         check(out[key] == want, f"{key} is {out[key]!r}")
     check(out["file_bytes"] == TINY.stat().st_size, "file_bytes")
     check({t["type"] for t in out["types"]} == {"F32", "Q8_0"}, "types")

@@ -90,10 +90,10 @@ static inline void fake_sizes(struct backend *b, uint32_t *n_vocab, uint32_t *n_
 }
 
 /* A token per byte: 2 + byte mod 46; as in the engine, nothing for nothing. */
-static inline int fake_tokenize(struct backend *b, const char *text, size_t len, bool special,
+static inline int fake_tokenize(struct backend *b, const char *text, size_t len, enum backend_text kind,
                                 int32_t **ids, size_t *n, struct idem_err *err)
 {
-    (void)b, (void)special;
+    (void)b, (void)kind;
     *ids = malloc((len + 1) * sizeof **ids);
     if (!*ids)
         return err_memory(err, "ids", len);
@@ -103,11 +103,11 @@ static inline int fake_tokenize(struct backend *b, const char *text, size_t len,
     return 0;
 }
 
-static inline int fake_chat(struct backend *b, const char *system, const char *user, char **text,
-                            struct idem_err *err)
+static inline int fake_chat(struct backend *b, const char *system, const char *user,
+                            const struct idem_chat_options *o, char **text, struct idem_err *err)
 {
     size_t len = strlen(user) + (system ? strlen(system) : 0) + 16;
-    (void)b;
+    (void)b, (void)o;
     *text = malloc(len);
     if (!*text)
         return err_memory(err, "text", len);
