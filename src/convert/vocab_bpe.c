@@ -50,6 +50,35 @@ static int add_token(struct vocab *v, const struct jdoc *d, const struct jval *a
     return 0;
 }
 
+static void mark(struct vocab *v, const struct vocab_index *x, struct jstr text)
+{
+    int64_t id = vocab_index_find(x, text.s, text.len);
+    if (id >= 0 && v->types[id] == VOCAB_NORMAL)
+        v->types[id] = VOCAB_CONTROL;
+}
+
+/* What tokenizer_config.json names as bos_token and so on is cut out of text by transformers, though
+ * no list of added tokens may have it; beside vocab.json also the class's own. */
+static int mark_named(struct vocab *v, struct idem_err *err)
+{
+    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token",
+                                       "cls_token", "mask_token"};
+    static const char of_class[] = "<|endoftext|>";
+    struct vocab_index *x = vocab_index_new(v);
+    if (!x)
+        return err_memory(err, "the index of the vocabulary", v->n * sizeof(uint32_t));
+    for (size_t i = 0; v->config.there && i < sizeof keys / sizeof keys[0]; i++) {
+        const struct jval *t = jdoc_get(v->config.doc.root, keys[i]);
+        t = t && t->type == JDOC_OBJECT ? jdoc_get(t, "content") : t;
+        if (t && t->type == JDOC_STRING)
+            mark(v, x, t->str);
+    }
+    if (v->base.there)
+        mark(v, x, (struct jstr){of_class, sizeof of_class - 1});
+    vocab_index_free(x);
+    return 0;
+}
+
 /* vocab.json says nothing of how words are split; the class does. */
 static const char *pre_of_class(const struct vocab *v, struct idem_err *err)
 {
@@ -79,7 +108,7 @@ int vocab_read_bpe(struct vocab *v, struct idem_err *err)
     v->pre = model ? pretok_name(v, err) : pre_of_class(v, err);
     if (!v->pre || read_base(v, vocab, err) != 0 || vocab_read_merges(v, err) != 0)
         return -1;
-    if (vocab_each_added(v, true, add_token, err) != 0)
+    if (vocab_each_added(v, true, add_token, err) != 0 || mark_named(v, err) != 0)
         return -1;
     return vocab_fill_gaps(v, err);
 }
