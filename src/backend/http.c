@@ -207,12 +207,14 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 
 /* ---- one request ---------------------------------------------------------------------------------------- */
 
-/* Turns what curl says into our words. */
-static int explain(struct hop *p, CURLcode code, const char *detail)
+/* Turns what curl says into our words. proxy: status of a proxy that was asked for a tunnel, or 0. */
+static int explain(struct hop *p, CURLcode code, const char *detail, long proxy)
 {
     const char *why = detail[0] ? detail : curl_easy_strerror(code);
     if (p->fault != HTTP_FAULT_NONE)
         return -1;   /* a callback said it */
+    if (!p->connected && proxy >= 300)
+        return fail(p, HTTP_FAULT_CONNECT, IDEM_ERR_IO, "cannot be reached (the proxy answers %ld)", proxy);
     if (p->done && p->dropped > DROPPED_BODY_MAX)
         return 0;    /* the headers of this one were all that was wanted */
     switch (code) {
@@ -359,14 +361,16 @@ static int one(struct http *h, struct hop *p, struct buf *next)
     char error[CURL_ERROR_SIZE] = "";
     struct curl_slist *list = NULL;
     CURLcode code = CURLE_OK;
+    long proxy = 0;
     int rc = set_options(h, p, &list, error);
     if (rc == 0 && curl_multi_add_handle(h->multi, h->easy) != CURLM_OK) {
         p->fault = HTTP_FAULT_REFUSED;
         rc = err_memory(p->err, "a connection", 0);
     } else if (rc == 0) {
         rc = transfer(h, p, &code);
+        curl_easy_getinfo(h->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
         if (rc == 0 && code != CURLE_OK)
-            rc = explain(p, code, error);
+            rc = explain(p, code, error, proxy);
         if (rc == 0 && !p->done)
             rc = fail(p, HTTP_FAULT_CUT, IDEM_ERR_IO, "ended the connection too early (within its headers)");
         if (rc == 0 && p->redirect)

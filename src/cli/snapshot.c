@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 
-enum { LIST_BYTES = 1 << 16, SHARDS_MAX = 1000 };
+enum { SHARDS_MAX = 500, LIST_BYTES = (SHARDS_MAX + 20) * HUB_FILE_MAX };
 
 static const char list_name[] = ".idem-complete";
 static const char config_name[] = "config.json", index_name[] = "model.safetensors.index.json",
@@ -60,30 +60,46 @@ static int get(struct snapshot *w, const char *file, bool optional, enum downloa
     return w->list.failed ? err_memory(err, "a list of files", w->list.max) : 0;
 }
 
-/* The files that the index names, each once. */
-static int shards(struct snapshot *w, json_object *map, struct idem_err *err)
+/* The names of files in the index, each once, a line each. */
+static int shard_names(const struct snapshot *w, json_object *map, struct buf *names, struct idem_err *err)
 {
-    enum download_end end;
     size_t n = 0;
+    buf_adds(names, "\n");
     json_object_object_foreach(map, tensor, value) {
         const char *file = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
         size_t len = strlen(file);
         char line[HUB_FILE_MAX + 2];
-        if (len < 13 || len >= HUB_FILE_MAX || strchr(file, '/') || strcmp(file + len - 12, ".safetensors") != 0)
+        struct hub_ref check = w->ref;
+        if (len < 13 || strchr(file, '/') || strcmp(file + len - 12, ".safetensors") != 0 ||
+            hub_set_file(&check, file, NULL) != 0)
             return err_set(err, IDEM_ERR_FORMAT, "%s of hf:%s/%s says that tensor '%.100s' is in '%.100s', which is "
                            "no name of a safetensors file", index_name, w->ref.owner, w->ref.repo, tensor, file);
         snprintf(line, sizeof line, "\n%s\n", file);
-        if (w->list.data && strstr(w->list.data, line))
+        if (names->data && strstr(names->data, line))
             continue;
         if (++n > SHARDS_MAX)
             return err_set(err, IDEM_ERR_LIMIT, "%s of hf:%s/%s names over %d files", index_name, w->ref.owner,
                            w->ref.repo, SHARDS_MAX);
-        if (get(w, file, false, &end, err) != 0)
-            return -1;
+        buf_addf(names, "%s\n", file);
     }
     if (n == 0)
         return err_set(err, IDEM_ERR_FORMAT, "%s of hf:%s/%s names no file", index_name, w->ref.owner, w->ref.repo);
-    return 0;
+    return names->failed ? err_memory(err, "a list of files", names->max) : 0;
+}
+
+/* The files that the index names. */
+static int shards(struct snapshot *w, json_object *map, struct idem_err *err)
+{
+    struct buf names;
+    enum download_end end;
+    buf_init(&names, SHARDS_MAX * HUB_FILE_MAX);
+    int rc = shard_names(w, map, &names, err);
+    for (char *name = names.data, *line_end; rc == 0 && (line_end = strchr(++name, '\n')); name = line_end) {
+        *line_end = '\0';
+        rc = get(w, name, false, &end, err);
+    }
+    buf_release(&names);
+    return rc;
 }
 
 static int by_index(struct snapshot *w, struct idem_err *err)

@@ -4,7 +4,9 @@ redirects, as the Hugging Face hub does, and one that holds the files."""
 import hashlib
 import json
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import urllib.parse
 
@@ -45,11 +47,11 @@ class Reply:
 class Server:
     """answer(request) gives a Reply; every request is kept in requests."""
 
-    def __init__(self, answer):
-        self.answer, self.requests = answer, []
+    def __init__(self, answer, tls=None):
+        self.answer, self.requests, self.tls = answer, [], tls
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()
 
@@ -64,6 +66,8 @@ class Server:
     def serve(self, c):
         with c:
             try:
+                if self.tls:
+                    c = self.tls.wrap_socket(c, server_side=True)
                 text = b""
                 while b"\r\n\r\n" not in text:
                     more = c.recv(65536)
@@ -163,6 +167,16 @@ class Hub:
         if start >= len(data):
             return Reply(416, {"Content-Range": f"bytes */{len(data)}"})
         return Reply(206, headers | {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}, data[start:], **how)
+
+
+def certificate(folder):
+    """A certificate for 127.0.0.1 that nobody trusts, and a TLS context with it."""
+    cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                    "-subj", "/CN=idem test", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return cert, context
 
 
 def once(*replies):

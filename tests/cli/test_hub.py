@@ -13,8 +13,8 @@ import subprocess
 import threading
 import time
 
-from harness import TINY, check, refused
-from http_server import COMMIT, Hub, Reply, Server, checkpoint, cut, once
+from harness import EXPERIMENT, TINY, check, refused
+from http_server import COMMIT, Hub, Reply, Server, certificate, checkpoint, cut, once
 
 TOKEN = "hf_aSecretThatNobodyMaySee0123456789"
 REF = "hf:maker/model/m.gguf"
@@ -47,7 +47,8 @@ class Place:
 
     def start(self, **kw):
         """A pull that goes on while the test does something else."""
-        return subprocess.Popen([str(self.idem.program), "pull", REF, "--retries", "0"], env={**self.idem.env, **self.env}, **kw)
+        return subprocess.Popen([str(self.idem.program), "pull", REF, "--retries", "0"],
+                                env={**self.idem.env, **self.env}, **kw)
 
     def got(self, r, data=DATA, file=None):
         """It worked: this file, its path printed, nothing else beside it but where it is from."""
@@ -100,6 +101,8 @@ def runs_what_it_fetched(p):
     p.got(p.pull(), tiny)
     here = p.idem.ok("tokenize", TINY, "the cat")
     check(p.idem.ok("tokenize", REF, "the cat", env=p.env) == here, "other tokens")
+    plans = [json.loads(p.idem.ok("plan", EXPERIMENT, "--model", m, "--json", env=p.env)) for m in (REF, TINY)]
+    check(plans[0]["digest"] == plans[1]["digest"], "another plan")
     r = p.pull("qwen3-0.6b", "--json")
     check(r.returncode == 0 and b"nobody has tried" in r.stderr and b"Apache-2.0" in r.stderr, r.stderr)
     path = p.models / "Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf"
@@ -148,7 +151,7 @@ def by_hand(p):
     check(r.returncode == 0 and hashlib.sha256(DATA).hexdigest().encode() in r.stderr, r.stderr)
 
 
-# ---- cuts ------------------------------------------------------------------------------------------------
+# ---- cuts ---------------------------------------------------------------------------------------------
 
 
 @case
@@ -257,14 +260,14 @@ def two_at_once(p):
     p.got(p.pull())
 
 
-# ---- what is no part of it ---------------------------------------------------------------------------------
+# ---- what is no part of it ----------------------------------------------------------------------------
 
 
 @case
 def part_of_another(p):
     """A part is gone on with only if it says of which file it is."""
     source = pathlib.Path(str(p.part) + ".source")
-    good = "".join(f"{k} {v}\n" for k, v in {"source": REF, "bytes": len(DATA), "sha256": hashlib.sha256(DATA).hexdigest()}.items())
+    good = f"source {REF}\nbytes {len(DATA)}\nsha256 {hashlib.sha256(DATA).hexdigest()}\n"
     for text in (None, "", "source\n", good.replace("m.gguf", "other.gguf"), good + "junk\n", good[:-1], good + "\0\n",
                  good.replace(str(len(DATA)), "99"), good.replace(str(len(DATA)), "-5"), "x" * 100000):
         p.hub.clear()
@@ -334,7 +337,7 @@ def wrong_range(p):
     p.has()
 
 
-# ---- lies -------------------------------------------------------------------------------------------------------
+# ---- lies ---------------------------------------------------------------------------------------------
 
 
 @case
@@ -415,25 +418,25 @@ def pinned_digest(p):
     check(not list(p.models.rglob("*.gguf*")), "something was kept")
 
 
-# ---- redirects and the token -----------------------------------------------------------------------------------------
+# ---- redirects and the token --------------------------------------------------------------------------
 
 
 @case
 def token_stays(p):
     """The token goes to the hub, over its own redirects, and to nobody else."""
     def first(request, usual):
-        return Reply(307, {"Location": "/api/resolve-cache" + request.target}) if "/api/" not in request.target else None
-
-    def second(request, usual):
+        if "/api/" not in request.target:
+            return Reply(307, {"Location": "/api/resolve-cache" + request.target})
         request.path = request.path.removeprefix("/api/resolve-cache")
-        return first(request, usual) or p.hub.usual_hub(request)
-    p.hub.hub_fault = second
+        return p.hub.usual_hub(request)
+    p.hub.hub_fault = first
     home = p.root / "home"
     (home / ".cache/huggingface").mkdir(parents=True)
     (home / ".cache/huggingface/token").write_text(f"{TOKEN}\n")
     (p.root / "elsewhere").write_text(TOKEN)
-    for env, sent in (({}, False), ({"HF_TOKEN": TOKEN}, True), ({"HF_TOKEN": f" {TOKEN}\n"}, True), ({"HF_TOKEN": " "}, False),
-                      ({"HUGGING_FACE_HUB_TOKEN": TOKEN}, True), ({"HF_TOKEN_PATH": str(p.root / "elsewhere")}, True),
+    for env, sent in (({}, False), ({"HF_TOKEN": TOKEN}, True), ({"HF_TOKEN": f" {TOKEN}\n"}, True),
+                      ({"HF_TOKEN": " "}, False), ({"HUGGING_FACE_HUB_TOKEN": TOKEN}, True),
+                      ({"HF_TOKEN_PATH": str(p.root / "elsewhere")}, True),
                       ({"HF_HOME": str(home / ".cache/huggingface")}, True), ({"HF_HOME": str(home)}, False)):
         p.hub.clear()
         p.got(p.pull(env=env))
@@ -486,7 +489,7 @@ def redirects(p):
     p.got(p.pull())
 
 
-# ---- refusals -------------------------------------------------------------------------------------------------------------
+# ---- refusals -----------------------------------------------------------------------------------------
 
 
 @case
@@ -519,7 +522,8 @@ def comes_back(p):
     r = p.pull(REF, "--retries", "3")
     p.got(r)
     check(time.monotonic() - start > 1, "did not wait")
-    check(all(w in r.stderr for w in (b"(429)", b"(503)", b"(500)", b"trying again in 1 s", b"trying again in 0 s")), r.stderr)
+    for word in (b"(429)", b"(503)", b"(500)", b"trying again in 1 s", b"trying again in 0 s"):
+        check(word in r.stderr, r.stderr)
     os.unlink(p.file)
     p.hub.hub_fault = lambda q, u: Reply(503, {"Retry-After": "0"})
     p.hub.clear()
@@ -550,8 +554,8 @@ def offline(p):
     r = p.pull(env={"no_proxy": "", "http_proxy": f"http://127.0.0.1:{port}"})
     refused(r, [1], "cannot be reached")
     p.has()
-    for bad in ("hub.example", "ftp://hub.example", "https://a b", "https://hub.example?x", "https://user:secret@hub.example",
-                "https://" + "x" * 600, "file:///tmp"):
+    for bad in ("hub.example", "ftp://hub.example", "https://a b", "https://hub.example?x",
+                "https://user:secret@hub.example", "https://" + "x" * 600, "file:///tmp"):
         r = p.pull(env={"HF_ENDPOINT": bad})
         refused(r, [2], "HF_ENDPOINT")
         check(b"secret" not in r.stderr, "a password was printed")
@@ -563,8 +567,46 @@ def proxy(p):
     through = Server(lambda q: Reply(404))
     r = p.pull(env={"no_proxy": "", "http_proxy": through.url, "HF_ENDPOINT": "http://hub.invalid"})
     refused(r, [1], "hub.invalid has no hf:maker/model/m.gguf")
-    check(through.requests[0].target == "http://hub.invalid/maker/model/resolve/main/m.gguf", through.requests[0].target)
+    asked = through.requests[0].target
+    check(asked == "http://hub.invalid/maker/model/resolve/main/m.gguf", asked)
     through.close()
+
+
+@case
+def proxy_refuses(p):
+    """A proxy that gives no tunnel: said at once, and the token is not for it."""
+    through = Server(lambda q: Reply(407, {"Proxy-Authenticate": "Basic"}))
+    r = p.pull(REF, "--retries", "3", env={"no_proxy": "", "https_proxy": through.url, "HF_TOKEN": TOKEN,
+                                           "HF_ENDPOINT": "https://hub.invalid"})
+    refused(r, [1], "hub.invalid cannot be reached (the proxy answers 407)", "https_proxy")
+    (asked,) = through.requests
+    check(asked.method == "CONNECT" and "authorization" not in asked.headers, "what the proxy got")
+    through.close()
+
+
+@case
+def tls(p):
+    """A hub whose certificate is not trusted gets no token; with SSL_CERT_FILE it does; no way leads from https to
+    http."""
+    p.root.mkdir()
+    cert, context = certificate(p.root)
+    safe = Server(lambda q: p.hub.usual_hub(q), tls=context)
+    store = Server(lambda q: p.hub.usual_store(q), tls=context)
+    env = {"HF_ENDPOINT": safe.url, "HF_TOKEN": TOKEN}
+    refused(p.pull(REF, "--retries", "3", env=env), [1], f"127.0.0.1:{safe.port} is not trusted", "SSL_CERT_FILE")
+    check(not safe.requests, "a request was sent")
+    refused(p.pull(env=env | {"SSL_CERT_FILE": cert}), [1], "redirects to", "not encrypted", "not followed")
+    check(safe.requests[0].headers["authorization"] == f"Bearer {TOKEN}", "no token")
+    check(not p.hub.store.requests, "the way was followed")
+    p.has()
+    p.hub.announce = {"Location": store.url + "/blob/maker/model/m.gguf"}
+    p.got(p.pull(env=env | {"SSL_CERT_FILE": cert}))
+    check("authorization" not in store.requests[0].headers, "the store got the token")
+    # a server that speaks no TLS
+    r = p.pull("hf:maker/model/n.gguf", "--timeout", "1", env={"HF_ENDPOINT": p.hub.hub.url.replace("http:", "https:")})
+    refused(r, [1], f"127.0.0.1:{p.hub.hub.port} cannot be reached")
+    safe.close()
+    store.close()
 
 
 @case
@@ -588,8 +630,9 @@ def stalls(p):
 def garbage(p):
     """What is not HTTP, or too much of it: refused at once, nothing kept."""
     many = b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(5000)) + b"\r\n"
-    for raw in (b"\x16\x03\x01" + bytes(range(256)) * 4, b"hello", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 999 X\r\n\r\n", b"HTTP/1.1\r\n\r\n",
-                b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n", b"HTTP/9.9 200 OK\r\n\r\n", many,
+    for raw in (b"\x16\x03\x01" + bytes(range(256)) * 4, b"hello", b"SSH-2.0-OpenSSH_9.2\r\n",
+                b"HTTP/1.1 999 X\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"HTTP/9.9 200 OK\r\n\r\n", many,
+                b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: b\0c\r\n\r\n",
                 b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70000 + b"\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 3000000,
                 b"HTTP/1.1 200 OK\r\n" + (b"X: " + b"y" * 1000 + b"\r\n") * 100 + b"\r\n",
                 b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\nabc",
@@ -604,7 +647,7 @@ def garbage(p):
     p.got(p.pull())
 
 
-# ---- disks -----------------------------------------------------------------------------------------------------------------
+# ---- disks --------------------------------------------------------------------------------------------
 
 
 @case
@@ -633,7 +676,8 @@ def disk_fills(p):
 def small_disk(p):
     """A real one, where this machine lets us make one: full beforehand, and full in the middle."""
     p.models.mkdir(parents=True)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(p.models)], capture_output=True).returncode != 0:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(p.models)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
         return
     try:
         size = os.statvfs(p.models)
@@ -661,21 +705,22 @@ def no_folder(p):
     refused(p.pull(), [1], "cannot move", str(p.file))
 
 
-# ---- names ------------------------------------------------------------------------------------------------------------------
+# ---- names --------------------------------------------------------------------------------------------
 
 
 @case
 def bad_names(p):
-    for ref in ("hf:", "hf:maker", "hf:maker/", "hf:/model/x", "hf:maker//x", "hf:maker/model/", "hf:maker/model/../x", "hf:../../x", "hf:maker/..",
-                "hf:maker/model/a//b", "hf:maker/model//etc/passwd", "hf:maker/model/.hidden", "hf:maker/model/x@", "hf:maker/model/x@../y",
-                "hf:maker/model/x@a b", "hf:maker/model/x\ny", "hf:maker/model/x\\y", b"hf:maker/model/\xff", "hf:ma ker/model/x",
-                "hf:maker/model/" + "x" * 300, "hf:" + "m" * 200 + "/model/x", "hf:maker/model/x@" + "r" * 200, "hf:.maker/model/x"):
+    for ref in ("hf:", "hf:maker", "hf:maker/", "hf:/model/x", "hf:maker//x", "hf:maker/model/", "hf:maker/model/../x",
+                "hf:../../x", "hf:maker/..", "hf:maker/model/a//b", "hf:maker/model//etc/passwd", "hf:.maker/model/x",
+                "hf:maker/model/.hidden", "hf:maker/model/x@", "hf:maker/model/x@../y", "hf:maker/model/x@a b",
+                "hf:maker/model/x\ny", "hf:maker/model/x\\y", b"hf:maker/model/\xff", "hf:ma ker/model/x",
+                "hf:maker/model/" + "x" * 300, "hf:" + "m" * 200 + "/model/x", "hf:maker/model/x@" + "r" * 200):
         refused(p.pull(ref), [2])
     check(not p.hub.hub.requests, "somebody was asked")
     refused(p.pull("qwen3-0.7b"), [2], "did you mean 'qwen3-0.6b'")
 
 
-# ---- checkpoints ---------------------------------------------------------------------------------------------------------------
+# ---- checkpoints --------------------------------------------------------------------------------------
 
 
 def repository(p, files):
@@ -691,16 +736,19 @@ def checkpoints(p):
         p.hub.clear()
         r = p.pull("hf:maker/model", "--json")
         check(r.returncode == 0, r.stderr)
-        check(json.loads(r.stdout) == {"name": "hf:maker/model", "path": str(folder), "sha256": None, "fetched": True}, r.stdout)
+        check(json.loads(r.stdout) == {"name": "hf:maker/model", "path": str(folder), "sha256": None,
+                                       "fetched": True}, r.stdout)
         check(b"idem convert" in r.stderr, r.stderr)
         wanted = {k: v for k, v in files.items() if k.endswith((".json", ".safetensors"))}
-        have = {q.name: q.read_bytes() for q in folder.glob("*") if q.suffix != ".source" and not q.name.startswith(".")}
+        have = {q.name: q.read_bytes() for q in folder.glob("[!.]*") if q.suffix != ".source"}
         check(have == wanted, f"{sorted(have)}, expected {sorted(wanted)}")
         # all from the commit that the first one was from; the index before the weights
         asked = [q.target.split("/resolve/")[1] for q in p.hub.hub.requests]
-        check(asked[0] == "main/config.json" and all(a.startswith(COMMIT + "/") for a in asked[1:]), f"asked for {asked}")
+        check(asked[0] == "main/config.json", f"asked first for {asked[0]}")
+        check(all(a.startswith(COMMIT + "/") for a in asked[1:]), f"asked for {asked}")
         names = [a.split("/")[1] for a in asked]
-        check(names.index("model.safetensors.index.json") < min(i for i, n in enumerate(names) if n.endswith(".safetensors")), names)
+        weights = [n for n in names if n.startswith("model")]
+        check(weights[0] == "model.safetensors.index.json" and len(weights) == shards + 1, weights)
         check(len(names) == len(set(names)), "asked twice")
         r = p.pull("hf:maker/model", "--json", env={"HF_ENDPOINT": "http://127.0.0.1:1"})
         check(json.loads(r.stdout)["fetched"] is False, r.stdout)
@@ -731,16 +779,18 @@ def checkpoint_cut(p):
 @case
 def checkpoint_bad(p):
     good = checkpoint(2)
-    for index in (b"", b"{", b"[]", b'{"weight_map": 3}', b'{"weight_map": {}}', b'{"weight_map": {"a": 3}}', b'{"weight_map": {"a": "../x.safetensors"}}',
-                  b'{"weight_map": {"a": "/etc/x.safetensors"}}', b'{"weight_map": {"a": "x.bin"}}', b'{"weight_map": {"a": ".safetensors"}}',
-                  b'{"weight_map": {"a": "a\\u0000b.safetensors"}}', b'{"weight_map": {"a": ".x.safetensors"}}', b"[" * 100000,
-                  json.dumps({"weight_map": {str(i): f"m{i}.safetensors" for i in range(1500)}}).encode()):
-        folder = repository(p, good | {"model.safetensors.index.json": index} |
-                            ({f"m{i}.safetensors": b"x" for i in range(1500)} if len(index) > 20000 and index[:1] == b"{" else {}))
-        if len(index) > 20000 and index[:1] == b"{":
-            continue   # a thousand files take too long here
+    many = {"weight_map": {str(i): f"m{i}.safetensors" for i in range(501)}}
+    for index in (b"", b"{", b"[]", b'{"weight_map": 3}', b'{"weight_map": {}}', b'{"weight_map": {"a": 3}}',
+                  b'{"weight_map": {"a": "../x.safetensors"}}', b'{"weight_map": {"a": "/etc/x.safetensors"}}',
+                  b'{"weight_map": {"a": "x.bin"}}', b'{"weight_map": {"a": ".safetensors"}}',
+                  b'{"weight_map": {"a": "a\\u0000b.safetensors"}}', b'{"weight_map": {"a": ".x.safetensors"}}',
+                  b'{"weight_map": {"a": "good.safetensors", "b": "a/b.safetensors"}}', b"[" * 100000,
+                  json.dumps(many).encode()):
+        folder = repository(p, good | {"model.safetensors.index.json": index, "good.safetensors": b"x"})
+        p.hub.clear()
         refused(p.pull("hf:maker/model"), [1])
         check(not (folder / ".idem-complete").exists(), "complete?")
+        check(not p.hub.store.requests, "weights were fetched by an index that is not right")
         shutil.rmtree(folder)
     files = {k: v for k, v in checkpoint(1).items() if k != "model.safetensors"}
     folder = repository(p, files)
@@ -768,7 +818,8 @@ def checkpoint_of_the_catalogue(p):
 
 CASES = [("hub: " + f.__name__.replace("_", " "), f) for f in (
     fetches, runs_what_it_fetched, revisions, small_files, damaged_here, by_hand, cut_at_any_byte, cut_redirect,
-    cut_again_and_again, no_ranges, killed, interrupted, two_at_once, part_of_another, damaged_part, changed_between,
-    wrong_range, lies_about_length, sends_more, says_no_length, nothing_to_check_by, wrong_digest, pinned_digest, token_stays,
-    other_name_of_the_hub, redirects, refusals, comes_back, offline, proxy, stalls, garbage, no_room, disk_fills, small_disk,
-    no_folder, bad_names, checkpoints, checkpoint_cut, checkpoint_bad, checkpoint_of_the_catalogue)]
+    cut_again_and_again, no_ranges, killed, interrupted, two_at_once, part_of_another, damaged_part,
+    changed_between, wrong_range, lies_about_length, sends_more, says_no_length, nothing_to_check_by, wrong_digest,
+    pinned_digest, token_stays, other_name_of_the_hub, redirects, refusals, comes_back, offline, proxy,
+    proxy_refuses, tls, stalls, garbage, no_room, disk_fills, small_disk, no_folder, bad_names, checkpoints,
+    checkpoint_cut, checkpoint_bad, checkpoint_of_the_catalogue)]
