@@ -12,6 +12,7 @@ PEER_TEST = IDEM=$(abspath $(BUILD))/idem IDEM_MODELS=$(IDEM_MODELS) LLAMA_CPP=$
 
 .PHONY: test-peers
 test-peers: $(BUILD)/idem $(PEERS)/sampler_eval
+	@$(call PEER_TEST,sampler_llama.py --eval $(PEERS)/sampler_eval)
 
 # The sampler as a filter; oracle-sample and sampler_llama.py run it.
 $(PEERS)/sampler_eval: tests/peers/sampler_eval.c tests/unit/sample_json.h $$(call obj_of,base record sample)
