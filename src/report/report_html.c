@@ -182,8 +182,25 @@ static void settings_line(struct html *h, const struct rec_settings *s)
         buf_addf(h->out, ", top_k %u", s->top_k);
     if (s->do_sample && s->min_p > 0)
         buf_addf(h->out, ", min_p %.6g", s->min_p);
+    if (s->do_sample && s->typical_p < 1)
+        buf_addf(h->out, ", typical_p %.6g", s->typical_p);
+    if (s->do_sample && s->epsilon_cutoff > 0)
+        buf_addf(h->out, ", epsilon_cutoff %.6g", s->epsilon_cutoff);
+    if (s->do_sample && s->eta_cutoff > 0)
+        buf_addf(h->out, ", eta_cutoff %.6g", s->eta_cutoff);
+    if (s->sampler != REC_SAMPLER_HF)
+        buf_addf(h->out, ", sampler %s", rec_sampler_name(s->sampler));
+    if (s->num_beams > 1)
+        buf_addf(h->out, ", %u beams (length_penalty %.6g, early_stopping %s)", s->num_beams,
+                 s->length_penalty, rec_early_stopping_name(s->early_stopping));
     if (s->repetition_penalty != 1)
         buf_addf(h->out, ", repetition_penalty %.6g", s->repetition_penalty);
+    if (s->presence_penalty != 0)
+        buf_addf(h->out, ", presence_penalty %.6g", s->presence_penalty);
+    if (s->frequency_penalty != 0)
+        buf_addf(h->out, ", frequency_penalty %.6g", s->frequency_penalty);
+    if (s->min_new_tokens)
+        buf_addf(h->out, ", at least %u", s->min_new_tokens);
     if (s->no_repeat_ngram_size)
         buf_addf(h->out, ", no_repeat_ngram_size %u", s->no_repeat_ngram_size);
     buf_addf(h->out, ", %u tokens", s->max_new_tokens);

@@ -136,6 +136,7 @@ static int identify(struct store *s, struct idem_err *err)
                        STORE_SCHEMA);
     if (version < 1)
         return store_damaged(s, err, "its schema number is %lld", (long long)version);
+    s->schema = version;
     return 1;
 }
 

@@ -28,7 +28,7 @@
 #include "base/err.h"
 #include "record/record.h"
 
-#define STORE_SCHEMA 1   /* grows when the tables change; a newer file is refused */
+#define STORE_SCHEMA 2   /* grows when the tables change; older files are read, newer ones refused */
 
 /* ---- what a run is (written once, when the file is created) -------------------------------- */
 
@@ -46,7 +46,7 @@ struct store_run {
     const char *backend, *backend_version;   /* "local", "0.1.0" */
     const char *numerics;          /* "idem-numerics-1/q8" */
     const char *noise;             /* added numerical noise, "none" */
-    const char *sampler;           /* "hf" */
+    const char *sampler;           /* of the base setting: "hf" "llama.cpp" "ollama" */
     const char *model_name, *model_path, *model_digest, *model_arch, *model_tokenizer;
     const char *model_chat_family; /* "" if none */
     uint64_t model_file_bytes;

@@ -29,6 +29,7 @@ struct store {
     char *path;
     int lock_fd;              /* writer: holds the flock; -1 for a reader */
     bool writer, failed;
+    int64_t schema;           /* of the file, once it has been read */
     struct arena arena;       /* metadata */
     struct store_run run;
     struct store_prompt *prompts;   size_t n_prompts;

@@ -158,7 +158,34 @@ static void row_setting(struct reader *r, size_t i)
     v->settings.max_new_tokens = get_u32(r);
     v->settings.num_return_sequences = get_u32(r);
     v->settings.stop = list_of(r, get_s(r), false, &v->settings.n_stop);
+    const char *sampler = get_s(r);
+    while (v->settings.sampler < REC_SAMPLER_OLLAMA &&
+           strcmp(sampler, rec_sampler_name(v->settings.sampler)) != 0)
+        v->settings.sampler++;
+    v->settings.typical_p = get_d(r);
+    v->settings.epsilon_cutoff = get_d(r);
+    v->settings.eta_cutoff = get_d(r);
+    v->settings.presence_penalty = get_d(r);
+    v->settings.frequency_penalty = get_d(r);
+    v->settings.min_new_tokens = get_u32(r);
+    v->settings.num_beams = get_u32(r);
+    v->settings.length_penalty = get_d(r);
+    const char *early = get_s(r);
+    while (v->settings.early_stopping < REC_EARLY_STOPPING_NEVER &&
+           strcmp(early, rec_early_stopping_name(v->settings.early_stopping)) != 0)
+        v->settings.early_stopping++;
 }
+
+/* Schema 1 knew Hugging Face's sampling alone, without these. */
+#define SETTINGS_1 \
+    "SELECT setting, name, factor, level, do_sample, temperature, top_k, top_p, min_p," \
+    " repetition_penalty, no_repeat_ngram_size, max_new_tokens, num_return_sequences, stop"
+static const char settings_sql_1[] =
+    SETTINGS_1 ", 'hf', 1, 0, 0, 0, 0, 0, 1, 1, 'false' FROM settings ORDER BY setting";
+static const char settings_sql[] =
+    SETTINGS_1 ", sampler, typical_p, epsilon_cutoff, eta_cutoff, presence_penalty,"
+    " frequency_penalty, min_new_tokens, num_beams, length_penalty, early_stopping"
+    " FROM settings ORDER BY setting";
 
 static void row_host(struct reader *r, size_t i)
 {
@@ -278,9 +305,7 @@ int store_meta_load(struct store *s, struct idem_err *err)
     } t[] = {
         {"prompts", "SELECT prompt, id, kind, system, text, chat, tokens FROM prompts ORDER BY prompt",
          (void **)&s->prompts, &s->n_prompts, sizeof *s->prompts, row_prompt},
-        {"settings", "SELECT setting, name, factor, level, do_sample, temperature, top_k, top_p, min_p,"
-         " repetition_penalty, no_repeat_ngram_size, max_new_tokens, num_return_sequences, stop"
-         " FROM settings ORDER BY setting",
+        {"settings", s->schema == 1 ? settings_sql_1 : settings_sql,
          (void **)&s->settings, &s->n_settings, sizeof *s->settings, row_setting},
         {"hosts", "SELECT host, name, threads, batch, chunk, cache FROM hosts ORDER BY host",
          (void **)&s->hosts, &s->n_hosts, sizeof *s->hosts, row_host},

@@ -30,7 +30,10 @@ static const char schema_sql[] =
     " top_k INTEGER NOT NULL, top_p REAL NOT NULL, min_p REAL NOT NULL,"
     " repetition_penalty REAL NOT NULL, no_repeat_ngram_size INTEGER NOT NULL,"
     " max_new_tokens INTEGER NOT NULL, num_return_sequences INTEGER NOT NULL,"
-    " stop TEXT NOT NULL);"
+    " stop TEXT NOT NULL, sampler TEXT NOT NULL, typical_p REAL NOT NULL,"
+    " epsilon_cutoff REAL NOT NULL, eta_cutoff REAL NOT NULL, presence_penalty REAL NOT NULL,"
+    " frequency_penalty REAL NOT NULL, min_new_tokens INTEGER NOT NULL,"
+    " num_beams INTEGER NOT NULL, length_penalty REAL NOT NULL, early_stopping TEXT NOT NULL);"
     "CREATE TABLE hosts ("
     " host INTEGER PRIMARY KEY, name TEXT NOT NULL, threads INTEGER NOT NULL,"
     " batch INTEGER NOT NULL, chunk INTEGER NOT NULL, cache TEXT NOT NULL);"
@@ -174,6 +177,16 @@ static int put_setting(struct store *s, sqlite3_stmt *q, size_t i, const struct 
     bind_i(&b, r->max_new_tokens);
     bind_i(&b, r->num_return_sequences);
     bind_buf(&b, &stop);
+    bind_s(&b, rec_sampler_name(r->sampler));
+    bind_d(&b, r->typical_p);
+    bind_d(&b, r->epsilon_cutoff);
+    bind_d(&b, r->eta_cutoff);
+    bind_d(&b, r->presence_penalty);
+    bind_d(&b, r->frequency_penalty);
+    bind_i(&b, r->min_new_tokens);
+    bind_i(&b, r->num_beams);
+    bind_d(&b, r->length_penalty);
+    bind_s(&b, rec_early_stopping_name(r->early_stopping));
     int rc = stop.failed ? err_memory(err, "stop texts", stop.max)
                          : store_sql_run(s, q, "write the settings", err);
     buf_release(&stop);
@@ -183,7 +196,7 @@ static int put_setting(struct store *s, sqlite3_stmt *q, size_t i, const struct 
 static int put_settings(struct store *s, const struct store_plan *p, struct idem_err *err)
 {
     sqlite3_stmt *q = store_sql_prepare(
-        s, "INSERT INTO settings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", err);
+        s, "INSERT INTO settings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", err);
     if (!q)
         return -1;
     int rc = 0;

@@ -45,6 +45,16 @@ static inline void fix_plan(struct fix *f)
     f->settings[1].settings.temperature = 0.7;
     f->settings[1].settings.stop = stop;
     f->settings[1].settings.n_stop = 2;
+    f->settings[1].settings.sampler = REC_SAMPLER_LLAMA_CPP;
+    f->settings[1].settings.typical_p = 0.9;
+    f->settings[1].settings.epsilon_cutoff = 0.01;
+    f->settings[1].settings.eta_cutoff = 0.02;
+    f->settings[1].settings.presence_penalty = -0.5;
+    f->settings[1].settings.frequency_penalty = 0.25;
+    f->settings[1].settings.min_new_tokens = 3;
+    f->settings[1].settings.num_beams = 4;
+    f->settings[1].settings.length_penalty = 1.5;
+    f->settings[1].settings.early_stopping = REC_EARLY_STOPPING_NEVER;
     f->hosts[0] = (struct store_host){"one", {1, 1, 512, REC_CACHE_COLD}};
     f->hosts[1] = (struct store_host){"two", {2, 8, 64, REC_CACHE_FORKED}};
     f->claim = (struct store_claim){"do_sample", "greedy is more deterministic", "do_sample",

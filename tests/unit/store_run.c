@@ -148,7 +148,13 @@ static void the_plan_returns(void **state)
     const struct store_setting *settings = store_settings(s, &n);
     assert_int_equal(n, FIX_SETTINGS);
     assert_true(settings[1].settings.temperature == 0.7);
-    assert_int_equal(settings[1].settings.n_stop, 2);
+    const struct rec_settings *v = &settings[1].settings;
+    assert_true(v->sampler == REC_SAMPLER_LLAMA_CPP && v->typical_p == 0.9);
+    assert_true(v->epsilon_cutoff == 0.01 && v->eta_cutoff == 0.02);
+    assert_true(v->presence_penalty == -0.5 && v->frequency_penalty == 0.25);
+    assert_true(v->min_new_tokens == 3 && v->num_beams == 4 && v->length_penalty == 1.5);
+    assert_int_equal(v->early_stopping, REC_EARLY_STOPPING_NEVER);
+    assert_int_equal(v->n_stop, 2);
     assert_string_equal(settings[1].settings.stop[0], "\n\n");
     assert_string_equal(settings[1].settings.stop[1], "\"end\", [x]");
     const struct store_host *hosts = store_hosts(s, &n);
