@@ -41,6 +41,7 @@ static size_t n_cases;
 struct row { char model[MAX_NAME], arch[MAX_NAME]; size_t c[16], n; };
 static struct row rows[MAX_ROWS];
 static size_t n_rows;
+static bool kernels_seen[IDEM_CPU_NEON + 1];
 
 /* ---- files ---------------------------------------------------------------------------------------- */
 
@@ -128,14 +129,20 @@ static int read_table(void)
 
 /* ---- running --------------------------------------------------------------------------------------- */
 
-static struct idem_model *open_model(const char *name, const char *suffix, enum idem_activations act,
-                                     enum idem_cpu cpu, uint32_t n_ctx)
+static struct idem_model *try_model(const char *name, const char *suffix, enum idem_activations act,
+                                    enum idem_cpu cpu, uint32_t n_ctx, struct idem_err *err)
 {
     char path[256];
-    struct idem_err err = {0};
     struct idem_model_options o = {.activations = act, .cpu = cpu, .n_threads = 1, .n_ctx = n_ctx};
     snprintf(path, sizeof path, FOLDER "%s%s.gguf", name, suffix);
-    struct idem_model *m = idem_model_open(path, &o, &err);
+    return idem_model_open(path, &o, err);
+}
+
+static struct idem_model *open_model(const char *name, const char *suffix, enum idem_activations act,
+                                     uint32_t n_ctx)
+{
+    struct idem_err err = {0};
+    struct idem_model *m = try_model(name, suffix, act, IDEM_CPU_AUTO, n_ctx, &err);
     if (!m)
         fail_msg("%s", err.msg);
     return m;
@@ -225,7 +232,7 @@ static void raise_to(double *worst, double d)
 
 static void compare(struct test_case *c, const struct ref *r, const struct prompt *p)
 {
-    struct idem_model *m = open_model(c->name, "", IDEM_ACTIVATIONS_F32, IDEM_CPU_AUTO, p->n_ctx);
+    struct idem_model *m = open_model(c->name, "", IDEM_ACTIVATIONS_F32, p->n_ctx);
     float *got = malloc(p->n * r->n_vocab * sizeof *got);
     assert_non_null(got);
     assert_int_equal(idem_model_info(m)->n_vocab, r->n_vocab);
@@ -317,12 +324,27 @@ static void forks(struct host *h)
     idem_session_close(s);
 }
 
+/* The same with other kernels, if this machine has them. */
+static void kernels(struct host *h, const char *name, const char *suffix, enum idem_activations act,
+                    enum idem_cpu cpu, uint32_t n_ctx)
+{
+    struct idem_model *m = try_model(name, suffix, act, cpu, n_ctx, NULL);
+    if (!m) {
+        assert_int_not_equal(cpu, IDEM_CPU_REF);
+        return;
+    }
+    run(m, h->ids, h->n, h->n, 1, 512, h->got);
+    assert_same(h, 0, idem_model_info(m)->kernels, (unsigned)cpu, 512);
+    kernels_seen[cpu] = true;
+    idem_model_close(m);
+}
+
 static void host_states(const char *name, const char *suffix, enum idem_activations act,
                         const struct ref *r, const struct prompt *p)
 {
     char what[128];
     struct host h = {.what = what, .n_vocab = r->n_vocab};
-    struct idem_model *m = open_model(name, suffix, act, IDEM_CPU_AUTO, p->n_ctx);
+    struct idem_model *m = open_model(name, suffix, act, p->n_ctx);
     snprintf(what, sizeof what, "%s%s, %s", name, suffix, act == IDEM_ACTIVATIONS_F32 ? "f32" : "q8");
     h.m = m;
     h.n = idem_model_info(m)->n_ctx < MAX_HOST ? idem_model_info(m)->n_ctx : MAX_HOST;
@@ -341,10 +363,8 @@ static void host_states(const char *name, const char *suffix, enum idem_activati
     neighbours(&h);
     forks(&h);
     idem_model_close(m);
-    h.m = m = open_model(name, suffix, act, IDEM_CPU_REF, p->n_ctx);
-    run(m, h.ids, h.n, h.n, 1, 512, h.got);
-    assert_same(&h, 0, "reference kernels", 1, 512);
-    idem_model_close(m);
+    for (enum idem_cpu cpu = IDEM_CPU_REF; cpu <= IDEM_CPU_NEON; cpu++)
+        kernels(&h, name, suffix, act, cpu, p->n_ctx);
     free(h.want);
     free(h.got);
 }
@@ -397,8 +417,14 @@ static void print_table(void)
         printf("%-34s %-12s %5zu %9zu %9.1e %9.1e  %s%s\n", r->model, r->arch, r->n, positions, prefill,
                decode, same ? "equal" : "DIFFER", matches && same ? "" : "  FAILED");
     }
-    printf("differences to transformers' float32 logits, relative to their range at each position; "
-           "at most %g\n", TOLERANCE);
+    static const char *const names[] = {"", "ref", "sse41", "avx2", "avx512", "neon"};
+    printf("prefill, decode: largest difference to transformers' float32 logits, relative to their range at\n"
+           "that position; at most %g. host states: threads, chunks, batch, forked cache, q8 and f32, kernels:",
+           TOLERANCE);
+    for (int i = IDEM_CPU_REF; i <= IDEM_CPU_NEON; i++)
+        if (kernels_seen[i])
+            printf(" %s", names[i]);
+    printf("\n");
 }
 
 int main(void)

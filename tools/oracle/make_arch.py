@@ -31,6 +31,7 @@ import transformers as hf
 from arch_tokenizers import write_tokenizer
 
 MUST_CHANGE = 1e-3       # of the logits' range, by leaving a feature out
+TEXT = "the cat is on, or at 10\n"   # as in tests/cli/test_arch.py
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 32.0, "low_freq_factor": 1.0,
           "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 LINEAR = {"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}
@@ -96,7 +97,7 @@ def gpt2(width, heads, layers, positions):
     return dict(n_embd=width, n_head=heads, n_layer=layers, n_positions=positions)
 
 
-# name: class, tokenizer, config, prompts (a length, or (length, configured context)), and
+# name: class, tokenizer, config, prompts (a length, (length, configured context), or a text), and
 #   without   configs that must change the logits: what the case is about
 #   embd      spread of the embeddings' elements (default 0.4)
 #   branch    mean of the weights of Gemma's norms behind a branch (default 1): below 1 keeps many
@@ -106,7 +107,7 @@ def gpt2(width, heads, layers, positions):
 #   q8_0      also as Q8_0
 CASES = {
     # TinyLlama, Llama 2
-    "llama-gqa": dict(cls="Llama", tok="llama", c=llama(64, 4, 2, 64), prompts=[24, 3], q8_0=True),
+    "llama-gqa": dict(cls="Llama", tok="llama", c=llama(64, 4, 2, 64), prompts=[24, TEXT], q8_0=True),
     "llama-mha": dict(cls="Llama", tok="llama", c=llama(40, 5, 5, 56, num_hidden_layers=3), prompts=[24]),
     "llama-head-dim": dict(cls="Llama", tok="llama3", prompts=[24], c=llama(
         48, 4, 1, 80, head_dim=20, tie_word_embeddings=True, rms_norm_eps=1e-5)),
@@ -132,16 +133,16 @@ CASES = {
     "mistral": dict(cls="Mistral", tok="mistral", prompts=[40], c=llama(
         36, 4, 2, 80, head_dim=16, sliding_window=None, rope_parameters=theta(1e6))),
 
-    "qwen2-tied": dict(cls="Qwen2", tok="qwen2", prompts=[24], q8_0=True, c=llama(
+    "qwen2-tied": dict(cls="Qwen2", tok="qwen2", prompts=[24, TEXT], q8_0=True, c=llama(
         64, 4, 2, 64, tie_word_embeddings=True, rope_parameters=theta(1e6))),
     "qwen2-untied": dict(cls="Qwen2", tok="qwen2", prompts=[40], c=llama(
         42, 7, 1, 72, rope_parameters=theta(1e6), rms_norm_eps=1e-6)),
-    "qwen3-tied": dict(cls="Qwen3", tok="qwen2", prompts=[24], q8_0=True, c=llama(
+    "qwen3-tied": dict(cls="Qwen3", tok="qwen2", prompts=[24, TEXT], q8_0=True, c=llama(
         32, 4, 2, 64, head_dim=32, tie_word_embeddings=True, rope_parameters=theta(1e6))),
     "qwen3-untied": dict(cls="Qwen3", tok="qwen2", prompts=[40], c=llama(
         40, 4, 1, 64, head_dim=14, rope_parameters=theta(1e6))),
 
-    "gemma2-window": dict(cls="Gemma2", tok="gemma", prompts=[70], q8_0=True, c=gemma(
+    "gemma2-window": dict(cls="Gemma2", tok="gemma", prompts=[70, TEXT], q8_0=True, c=gemma(
         32, 4, 2, 16, 64, 4, 20, attn_logit_softcapping=2.0, final_logit_softcapping=4.0),
         without=[dict(sliding_window=200), dict(attn_logit_softcapping=None),
                  dict(final_logit_softcapping=None),
@@ -153,7 +154,7 @@ CASES = {
     "gemma2-27b": dict(cls="Gemma2", tok="gemma", prompts=[24], branch=0.12, c=gemma(
         8, 2, 1, 6, 8, 46, 16, 4, attn_logit_softcapping=50.0, final_logit_softcapping=30.0),
         without=[dict(query_pre_attn_scalar=6)]),
-    "gemma3-window": dict(cls="Gemma3", tok="gemma", prompts=[70], q8_0=True, c=gemma(
+    "gemma3-window": dict(cls="Gemma3", tok="gemma", prompts=[70, TEXT], q8_0=True, c=gemma(
         32, 4, 1, 16, 32, 7, 20, rope_parameters=gemma3_rope()),
         without=[dict(sliding_window=200), dict(rope_parameters=gemma3_rope(rope_theta=1e4))]),
     "gemma3-linear": dict(cls="Gemma3", tok="gemma", prompts=[40], c=gemma(
@@ -163,14 +164,14 @@ CASES = {
         8, 2, 1, 6, 8, 62, 16, 4, rope_parameters=gemma3_rope(rope_type="linear", factor=8.0)),
         without=[dict(query_pre_attn_scalar=6)]),
 
-    "gpt2-heads4": dict(cls="GPT2LMHead", tok="gpt2", prompts=[70], c=gpt2(32, 4, 3, 160), q8_0=True),
+    "gpt2-heads4": dict(cls="GPT2LMHead", tok="gpt2", prompts=[70, TEXT], c=gpt2(32, 4, 3, 160), q8_0=True),
     "gpt2-heads3": dict(cls="GPT2LMHead", tok="gpt2", prompts=[24, 1], c=gpt2(42, 3, 2, 64)),
 
     "phi2-rot8": dict(cls="Phi", tok="phi2", prompts=[40], c=phi(40, 2, 2)),
-    "phi2-rot6": dict(cls="Phi", tok="phi2", prompts=[24], c=phi(32, 2, 3), q8_0=True),
+    "phi2-rot6": dict(cls="Phi", tok="phi2", prompts=[24, TEXT], c=phi(32, 2, 3), q8_0=True),
 
     # Phi-3 4K: a window; 128K: factors by the configured context; medium: fewer KV heads
-    "phi3-window": dict(cls="Phi3", tok="phi3", prompts=[40], q8_0=True, c=llama(
+    "phi3-window": dict(cls="Phi3", tok="phi3", prompts=[40, TEXT], q8_0=True, c=llama(
         32, 4, 4, 64, sliding_window=20, original_max_position_embeddings=256,
         rope_parameters=theta(1e4)), without=[dict(sliding_window=None)]),
     "phi3-long": dict(cls="Phi3", tok="phi3", prompts=[(24, 32), (48, 128)], c=llama(
@@ -183,7 +184,7 @@ CASES = {
         without=[dict(rope_parameters=theta(1e4)), dict(sliding_window=None)]),
 
     # MiniCPM 1B, 2B: Granite's class with MiniCPM's multipliers, under MiniCPM's config
-    "minicpm-untied": dict(cls="Granite", tok="minicpm", prompts=[24], embd=0.1, q8_0=True,
+    "minicpm-untied": dict(cls="Granite", tok="minicpm", prompts=[24, TEXT], embd=0.1, q8_0=True,
                            c=granite(32, 4, 4, 64, 3, 12, 1.4, 16),
                            config=minicpm(12, 1.4, 16),
                            without=[dict(embedding_multiplier=1.0), dict(residual_multiplier=1.0),
@@ -191,18 +192,23 @@ CASES = {
     "minicpm-tied": dict(cls="Granite", tok="minicpm", prompts=[40], embd=0.1,
                          c=granite(48, 3, 1, 64, 2, 10, 1.2, 24, tie_word_embeddings=True),
                          config=minicpm(10, 1.2, 24)),
+    # MiniCPM4 has factors, and a context that is the original one
+    "minicpm-short": dict(cls="Granite", tok="minicpm", prompts=[40], embd=0.1,
+                          c=granite(36, 3, 1, 40, 2, 12, 1.4, 16) | dict(
+                              max_position_embeddings=96, rope_parameters=longrope(6, 96)),
+                          config=minicpm(12, 1.4, 16), without=[dict(rope_parameters=theta(1e4))]),
     # a file from before the keys: 12, 1.4 / sqrt(layers), and logits times 256 / width
     "minicpm-no-keys": dict(cls="Granite", tok="minicpm", prompts=[24], embd=0.1,
                             c=granite(40, 4, 2, 64, 2, 12, 1.4, 256),
                             config=minicpm(12, 1.4, 256),
                             keys={"minicpm.embedding_scale": None, "minicpm.residual_scale": None,
                                   "minicpm.logit_scale": None}),
-    "granite": dict(cls="Granite", tok="llama", prompts=[24], embd=0.1, q8_0=True, c=granite(
+    "granite": dict(cls="Granite", tok="llama", prompts=[24, TEXT], embd=0.1, q8_0=True, c=granite(
         32, 4, 2, 64, 2, 6, 0.8, 20) | dict(attention_multiplier=0.11),
         without=[dict(attention_multiplier=0.35)]),
 
     "minicpm3": dict(cls="MiniCPM3", tok="minicpm", prompts=[24], embd=0.1, c=mla(theta(1e4))),
-    "minicpm3-short": dict(cls="MiniCPM3", tok="minicpm", prompts=[40], embd=0.1, q8_0=True, c=mla(
+    "minicpm3-short": dict(cls="MiniCPM3", tok="minicpm", prompts=[40, TEXT], embd=0.1, q8_0=True, c=mla(
         longrope(4, 96), q_lora_rank=32, kv_lora_rank=32, max_position_embeddings=96),
         without=[dict(rope_parameters=theta(1e4))]),
     "minicpm3-long": dict(
@@ -293,7 +299,11 @@ def run_prompts(name, case, folder, vocab):
     others = [(c, load(case, folder, **c)) for c in case.get("without", [])]
     for prompt in case["prompts"]:
         n, n_ctx = prompt if isinstance(prompt, tuple) else (prompt, 0)
-        ids = torch.randint(0, vocab, (n,), generator=gen).tolist()
+        if isinstance(prompt, str):
+            ids = hf.AutoTokenizer.from_pretrained(folder)(prompt).input_ids
+            n = len(ids)
+        else:
+            ids = torch.randint(0, vocab, (n,), generator=gen).tolist()
         logits = whole(model, ids)
         assert torch.isfinite(logits).all() and 1 < range_of(logits).mean() < 200, range_of(logits)
         # longrope's factors change under way once a prompt passes the original context
