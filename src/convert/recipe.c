@@ -103,6 +103,8 @@ static int llama_read(struct hfconf *c, struct idem_err *err)
 
 static int mistral_read(struct hfconf *c, struct idem_err *err)
 {
+    const struct jval *raw = jdoc_get(c->doc.root, "sliding_window");
+    c->window = raw ? 0 : 4096;          /* null switches it off; absent, the class has one */
     return llama_read(c, err) != 0 ? -1 : read_window(c, err);
 }
 
@@ -248,6 +250,8 @@ static int gemma_read(struct hfconf *c, struct idem_err *err)
     c->has_head_dim = true;
     if (!c->window)
         return hfconf_err(c, "sliding_window", err, "must be above 0");
+    if (!c->tied)
+        return hfconf_err(c, "tie_word_embeddings", err, "is false, but a Gemma file's output is its embedding");
     double v = 1;
     if (hfconf_f64(c, "query_pre_attn_scalar", false, &v, err) != 0)
         return -1;

@@ -72,6 +72,8 @@ int vocab_read_bpe(struct vocab *v, struct idem_err *err);        /* vocab_bpe.c
 int vocab_read_spm(struct vocab *v, struct idem_err *err);        /* vocab_spm.c */
 int vocab_read_hfspm(struct vocab *v, struct idem_err *err);      /* vocab_hfspm.c */
 int vocab_read_merges(struct vocab *v, struct idem_err *err);     /* vocab_merges.c: fills merges */
+/* vocab_hfspm.c: whether tokenizer.json puts a space in front of the text. */
+bool vocab_prepends_space(const struct jval *root);
 /* pretok.c: the name of the pre-tokenizer of tokenizer.json, NULL with err if unknown. */
 const char *pretok_name(const struct vocab *v, struct idem_err *err);
 

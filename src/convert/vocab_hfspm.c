@@ -124,7 +124,7 @@ static int read_vocab(struct vocab *v, const struct jval *model, struct idem_err
 }
 
 /* "▁" in front of the text, by a normalizer or by Metaspace. */
-static bool prepends(const struct jval *root)
+bool vocab_prepends_space(const struct jval *root)
 {
     const struct jval *n = jdoc_get(root, "normalizer"), *list = jdoc_get(n, "normalizers");
     for (size_t i = 0; list && list->type == JDOC_ARRAY && i < list->n; i++)
@@ -161,6 +161,6 @@ int vocab_read_hfspm(struct vocab *v, struct idem_err *err)
     if (rc != 0)
         return -1;
     v->n_merges = 0;    /* the scores say it */
-    v->add_space_prefix = prepends(root) ? -1 : 0;
+    v->add_space_prefix = vocab_prepends_space(root) ? -1 : 0;
     return vocab_fill_gaps(v, err);
 }

@@ -70,7 +70,7 @@ static int damaged(const struct vocab *v, const struct proto *m, const char *wha
     return err_set(err, IDEM_ERR_FORMAT, "%s/tokenizer.model: byte %zu: %s", v->dir, (size_t)(m->p - m->start), what);
 }
 
-struct reading { struct vocab *v; uint64_t n_pieces; uint64_t model_type; bool dummy_prefix; };
+struct reading { struct vocab *v; uint64_t n_pieces; uint64_t model_type; bool has_spec, dummy_prefix; };
 
 static int read_piece(struct reading *r, const struct proto *outer, const struct field *piece, struct idem_err *err)
 {
@@ -113,6 +113,7 @@ static int read_model(struct reading *r, struct idem_err *err)
             continue;
         if (f.number == 1 && read_piece(r, &m, &f, err) != 0)
             return -1;
+        r->has_spec = r->has_spec || f.number == 2;
         struct proto sub = {f.data, f.data + f.len, start};
         while (f.number > 1 && f.number < 4 && (rc = next_field(&sub, &inner)) == 1)
             if (inner.number == 3 && inner.wire == WIRE_VARINT) {
@@ -124,7 +125,7 @@ static int read_model(struct reading *r, struct idem_err *err)
         if (rc < 0)
             return damaged(r->v, &sub, "the file is damaged", err);
     }
-    if (rc < 0 || r->n_pieces == 0)
+    if (rc < 0 || r->n_pieces == 0 || !r->has_spec)
         return damaged(r->v, &m, "this is not a model of SentencePiece, or it is cut short", err);
     return r->model_type == BPE ? 0 : err_set(err, IDEM_ERR_UNSUPPORTED, "%s/tokenizer.model is a %s model of "
                                               "SentencePiece; only BPE can be converted", r->v->dir,
@@ -153,15 +154,17 @@ static int add_token(struct vocab *v, const struct jdoc *d, const struct jval *a
     return 0;
 }
 
-/* llama.cpp: a space goes in front unless the file says no; Gemma's files always say no. */
+/* llama.cpp: a space goes in front unless the file says no; Gemma's files always say no. Of
+ * tokenizer.json and tokenizer.model the first decides, as in transformers. */
 static void space_prefix(struct vocab *v, bool dummy_prefix)
 {
     const char *arch = v->conf->recipe->arch;
     const struct jval *key = v->config.there ? jdoc_get(v->config.doc.root, "add_prefix_space") : NULL;
     bool is_llama = strcmp(arch, "llama") == 0 || strcmp(arch, "granite") == 0;
+    bool prefix = v->tokenizer.there ? vocab_prepends_space(v->tokenizer.doc.root) : dummy_prefix;
     if (is_llama && key && (key->type == JDOC_TRUE || key->type == JDOC_FALSE))
         v->add_space_prefix = key->type == JDOC_TRUE;
-    else if (strncmp(arch, "gemma", 5) == 0 || !dummy_prefix)
+    else if (strncmp(arch, "gemma", 5) == 0 || !prefix)
         v->add_space_prefix = 0;
 }
 
