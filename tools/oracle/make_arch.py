@@ -103,38 +103,39 @@ def gpt2(width, heads, layers, positions):
 #   branch    mean of the weights of Gemma's norms behind a branch (default 1): below 1 keeps many
 #             layers from amplifying rounding
 #   config    changes to config.json after the checkpoint was saved
-#   keys      GGUF keys to add (None: to remove) that a published file has (has not)
+#   keys      GGUF keys to remove (None), or to add to what llama.cpp's converter writes: idem's
+#             writes them, since the logits depend on them
 #   q8_0      also as Q8_0
 CASES = {
     # TinyLlama, Llama 2
     "llama-gqa": dict(cls="Llama", tok="llama", c=llama(64, 4, 2, 64), prompts=[24, TEXT], q8_0=True),
-    "llama-mha": dict(cls="Llama", tok="llama", c=llama(40, 5, 5, 56, num_hidden_layers=3), prompts=[24]),
+    "llama-mha": dict(cls="Llama", tok="llama", c=llama(40, 5, 5, 56), prompts=[24]),
     "llama-head-dim": dict(cls="Llama", tok="llama3", prompts=[24], c=llama(
         48, 4, 1, 80, head_dim=20, tie_word_embeddings=True, rms_norm_eps=1e-5)),
     "llama-bias": dict(cls="Llama", tok="llama", prompts=[24], c=llama(
-        48, 4, 2, 64, attention_bias=True)),
+        40, 4, 2, 56, attention_bias=True)),
     "llama-mlp-bias": dict(cls="Llama", tok="llama", prompts=[24], c=llama(
-        40, 4, 2, 64, mlp_bias=True)),
+        36, 3, 1, 56, mlp_bias=True)),
     # Llama 3.1 and 3.2: wavelengths on all three sides of the ramp; beyond the original length
-    "llama-rope3": dict(cls="Llama", tok="llama3", prompts=[48], c=llama(
+    "llama-rope3": dict(cls="Llama", tok="llama3", prompts=[40], c=llama(
         48, 4, 1, 64, head_dim=32, tie_word_embeddings=True, rope_parameters=LLAMA3),
         without=[dict(rope_parameters=theta(5e5))]),
     "llama-rope3-untied": dict(cls="Llama", tok="llama3", prompts=[40], c=llama(
-        48, 4, 2, 64, rope_parameters=LLAMA3 | {"factor": 8.0, "original_max_position_embeddings": 16}),
+        40, 4, 2, 56, rope_parameters=LLAMA3 | {"factor": 8.0, "original_max_position_embeddings": 16}),
         without=[dict(rope_parameters=theta(5e5))]),
     "llama-linear": dict(cls="Llama", tok="llama", prompts=[40], c=llama(
-        48, 3, 1, 64, rope_parameters=LINEAR), without=[dict(rope_parameters=theta(1e4))]),
+        42, 3, 1, 48, rope_parameters=LINEAR), without=[dict(rope_parameters=theta(1e4))]),
     "llama-smollm2": dict(cls="Llama", tok="smollm", prompts=[24], c=llama(
         54, 9, 3, 72, tie_word_embeddings=True, rope_parameters=theta(1e5))),
     # Mistral: v0.1 with its window, the later ones without
     "mistral-window": dict(cls="Mistral", tok="mistral", prompts=[70], c=llama(
-        48, 4, 2, 80, sliding_window=20, rope_parameters=theta(1e4)),
+        40, 4, 2, 72, sliding_window=20, rope_parameters=theta(1e4)),
         without=[dict(sliding_window=None)], keys={"llama.attention.sliding_window": 20}),
     "mistral": dict(cls="Mistral", tok="mistral", prompts=[40], c=llama(
         36, 4, 2, 80, head_dim=16, sliding_window=None, rope_parameters=theta(1e6))),
 
     "qwen2-tied": dict(cls="Qwen2", tok="qwen2", prompts=[24, TEXT], q8_0=True, c=llama(
-        64, 4, 2, 64, tie_word_embeddings=True, rope_parameters=theta(1e6))),
+        64, 4, 2, 48, tie_word_embeddings=True, rope_parameters=theta(1e6))),
     "qwen2-untied": dict(cls="Qwen2", tok="qwen2", prompts=[40], c=llama(
         42, 7, 1, 72, rope_parameters=theta(1e6), rms_norm_eps=1e-6)),
     "qwen3-tied": dict(cls="Qwen3", tok="qwen2", prompts=[24, TEXT], q8_0=True, c=llama(
@@ -164,21 +165,21 @@ CASES = {
         8, 2, 1, 6, 8, 62, 16, 4, rope_parameters=gemma3_rope(rope_type="linear", factor=8.0)),
         without=[dict(query_pre_attn_scalar=6)]),
 
-    "gpt2-heads4": dict(cls="GPT2LMHead", tok="gpt2", prompts=[70, TEXT], c=gpt2(32, 4, 3, 160), q8_0=True),
-    "gpt2-heads3": dict(cls="GPT2LMHead", tok="gpt2", prompts=[24, 1], c=gpt2(42, 3, 2, 64)),
+    "gpt2-heads4": dict(cls="GPT2LMHead", tok="gpt2", prompts=[70, TEXT], c=gpt2(32, 4, 2, 160), q8_0=True),
+    "gpt2-heads3": dict(cls="GPT2LMHead", tok="gpt2", prompts=[24, 1], c=gpt2(30, 3, 3, 64)),
 
     "phi2-rot8": dict(cls="Phi", tok="phi2", prompts=[40], c=phi(40, 2, 2)),
-    "phi2-rot6": dict(cls="Phi", tok="phi2", prompts=[24, TEXT], c=phi(32, 2, 3), q8_0=True),
+    "phi2-rot6": dict(cls="Phi", tok="phi2", prompts=[24, TEXT], c=phi(32, 2, 2), q8_0=True),
 
     # Phi-3 4K: a window; 128K: factors by the configured context; medium: fewer KV heads
     "phi3-window": dict(cls="Phi3", tok="phi3", prompts=[40, TEXT], q8_0=True, c=llama(
         32, 4, 4, 64, sliding_window=20, original_max_position_embeddings=256,
         rope_parameters=theta(1e4)), without=[dict(sliding_window=None)]),
-    "phi3-long": dict(cls="Phi3", tok="phi3", prompts=[(24, 32), (48, 128)], c=llama(
-        48, 3, 3, 48, max_position_embeddings=128, sliding_window=262144,
+    "phi3-long": dict(cls="Phi3", tok="phi3", prompts=[(20, 32), (40, 128)], c=llama(
+        48, 3, 3, 40, max_position_embeddings=128, sliding_window=262144,
         original_max_position_embeddings=32, rope_parameters=longrope(8, 32)),
         without=[dict(rope_parameters=theta(1e4))]),
-    "phi3-medium": dict(cls="Phi3", tok="phi3", prompts=[(16, 16), (17, 17), (40, 0)], c=llama(
+    "phi3-medium": dict(cls="Phi3", tok="phi3", prompts=[(16, 16), (17, 17), (36, 0)], c=llama(
         36, 6, 2, 56, max_position_embeddings=128, sliding_window=30,
         original_max_position_embeddings=16, rope_parameters=longrope(3, 16)),
         without=[dict(rope_parameters=theta(1e4)), dict(sliding_window=None)]),
@@ -212,7 +213,7 @@ CASES = {
         longrope(4, 96), q_lora_rank=32, kv_lora_rank=32, max_position_embeddings=96),
         without=[dict(rope_parameters=theta(1e4))]),
     "minicpm3-long": dict(
-        cls="MiniCPM3", tok="minicpm", prompts=[(24, 32), (40, 128)], embd=0.1,
+        cls="MiniCPM3", tok="minicpm", prompts=[(16, 32), (36, 128)], embd=0.1,
         c=mla(longrope(4, 32), max_position_embeddings=128, tie_word_embeddings=False),
         without=[dict(rope_parameters=theta(1e4))],
         keys={"minicpm3.rope.scaling.original_context_length": 32,
@@ -392,7 +393,8 @@ def convert(converter, case, folder, out, kind):
     if done.returncode != 0:
         raise RuntimeError(done.stderr[-2000:])
     if "keys" in case:
-        edit_keys(out, case["keys"])
+        idem = converter.suffix != ".py"
+        edit_keys(out, {k: v for k, v in case["keys"].items() if v is None or not idem})
 
 
 def make(name, case, args):
