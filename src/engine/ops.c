@@ -352,7 +352,7 @@ void ops_linear_rows(struct pass *p, size_t n, const float *x, const struct ops_
         for_rows(p->pool, n, n_cols, quant_row, &q);
     }
     size_t n_items = n_threads * (n < 16 ? 4 : 8);   /* short jobs cannot pay for many */
-    j.per_item = (n_groups + n_items - 1) / n_items;
+    j.per_item = ((n_groups + n_items - 1) / n_items + 1) & ~(size_t)1;   /* wide kernels take pairs */
     pool_run(p->pool, linear_item, &j, (n_groups + j.per_item - 1) / j.per_item);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The kernels for CPUs with AVX-512 and its VNNI, on vectors of 256 bits: those of avx2.c with twice
- * the registers, and with one instruction for the dot of four bytes. The integers are exact either
- * way, so the bits are the same. */
+ * The kernels for CPUs with AVX-512 and its VNNI: two groups of eight rows side by side, and one
+ * instruction for the dot of four bytes. The integers are exact either way, so the bits are those
+ * of avx2.c. */
 #include "kernels/kernels.h"
 
 #if defined(__x86_64__)
@@ -9,6 +9,145 @@
 #include "kernels/x86_f32.h"
 #include "kernels/x86_q8.h"
 #include "kernels/x86_vector.h"
+
+/* The scales of one block for 16 rows, as struct scales; sub in 32 bits. */
+struct scales16 { __m512 s, m; __m512i sub[2], pair; };
+
+INLINE __m512i join(__m256i a, __m256i b)
+{
+    return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
+}
+
+INLINE __m512 join_ps(__m256 a, __m256 b)
+{
+    return _mm512_castsi512_ps(join(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+
+INLINE struct scales16 load_scales16(enum qtype type, const struct group g[2], size_t b)
+{
+    struct scales p = load_scales(type, g[0].s, b), q = load_scales(type, g[1].s, b);
+    struct scales16 k = {.s = join_ps(p.s, q.s), .m = join_ps(p.m, q.m),
+                         .pair = join(p.pair, q.pair)};
+    for (int i = 0; i < 2; i++)
+        k.sub[i] = _mm512_srai_epi32(join(p.sub[i], q.sub[i]), 16);
+    return k;
+}
+
+/* The 32 columns of 16 rows as load_quants gives them, but always unsigned: signed ones + 128. */
+INLINE void load_quants16(enum qtype type, const struct group g[2], size_t b, __m512i u[8])
+{
+    __m256i p[8], q[8];
+    size_t at = b * q_bytes_of(type), high = b * h_bytes_of(type);
+    load_quants(type, g[0].q + at, g[0].h + high, p);
+    load_quants(type, g[1].q + at, g[1].h + high, q);
+    for (int v = 0; v < 8; v++) {
+        u[v] = join(p[v], q[v]);
+        if (is_signed(type))
+            u[v] = _mm512_xor_si512(u[v], _mm512_set1_epi8((char)0x80));
+    }
+}
+
+INLINE __m512i dot_sums16(const struct scales16 *k, const struct kern_q8 *a)
+{
+    int32_t both;
+    __builtin_memcpy(&both, a->sum16, 4);
+    return _mm512_madd_epi16(k->pair, _mm512_set1_epi32(both));
+}
+
+/* Exact integer dot of one block for 16 rows. dpbusd adds four products of an unsigned and a
+ * signed byte in 32 bits; none of its sums here leaves them. */
+INLINE __m512i dot_block16(enum qtype type, const __m512i u[8], const struct scales16 *k,
+                           const struct kern_q8 *a)
+{
+    __m512i half[2];
+    for (int i = 0; i < 2; i++) {
+        half[i] = _mm512_setzero_si512();
+        for (int v = 4 * i; v < 4 * i + 4; v++) {
+            int32_t quad;
+            __builtin_memcpy(&quad, a->q + 4 * v, 4);
+            half[i] = _mm512_dpbusd_epi32(half[i], u[v], _mm512_set1_epi32(quad));
+        }
+        if (has_sub(type))
+            half[i] = _mm512_mullo_epi32(half[i], k->sub[i]);
+    }
+    __m512i sum = _mm512_add_epi32(half[0], half[1]);
+    if (type == QTYPE_Q3_K || type == QTYPE_Q6_K)
+        sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(dot_sums16(k, a), type == QTYPE_Q3_K ? 2 : 5));
+    const unsigned shift = type == QTYPE_Q4_0 ? 3 : type == QTYPE_Q5_0 ? 4 : is_signed(type) ? 7 : 0;
+    if (shift)
+        sum = _mm512_sub_epi32(sum, _mm512_slli_epi32(_mm512_set1_epi32(a->sum), shift));
+    return sum;
+}
+
+/* Sixteen rows against T tokens. next: the bytes to ask for meanwhile, or NULL. */
+INLINE void tile16(enum qtype type, int T, float *y, size_t ldy, const struct group g[2], size_t nb,
+                   const struct kern_q8 *x, __mmask16 rows, const uint8_t *next, size_t share)
+{
+    __m512 acc[8];
+    for (int t = 0; t < T; t++)
+        acc[t] = _mm512_setzero_ps();
+    for (size_t b = 0; b < nb; b++) {
+        __m512i u[8];
+        struct scales16 k = load_scales16(type, g, b);
+        if (next)
+            prefetch(next, share, b);
+        load_quants16(type, g, b, u);
+#pragma GCC unroll 8
+        for (int t = 0; t < T; t++) {
+            const struct kern_q8 *a = &x[(size_t)t * nb + b];
+            __m512 isum = _mm512_cvtepi32_ps(dot_block16(type, u, &k, a));
+            acc[t] = _mm512_fmadd_ps(isum, _mm512_mul_ps(k.s, _mm512_set1_ps(a->d)), acc[t]);
+            if (has_m(type))
+                acc[t] = _mm512_fmadd_ps(k.m, _mm512_set1_ps(a->ds), acc[t]);
+            if (type == QTYPE_Q2_K)
+                acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot_sums16(&k, a)),
+                                         _mm512_mul_ps(k.m, _mm512_set1_ps(a->d)), acc[t]);
+        }
+    }
+    for (int t = 0; t < T; t++)
+        _mm512_mask_storeu_ps(y + (size_t)t * ldy, rows, BROKEN16(acc[t]));
+}
+
+/* Pairs of groups; the last of an odd number is paired with itself, and its second half dropped. */
+INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w,
+                        const struct kern_q8 *x, size_t n_tokens, size_t group0, size_t group1)
+{
+    struct pack_layout l = pack_layout(type, w->n_cols);
+    size_t nb = w->n_cols / KERN_BLOCK, step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / 8 * 8;
+    size_t share = 2 * l.group_bytes / nb + 1;
+    if (step < 8)
+        step = 8;
+    for (size_t t0 = 0; t0 < n_tokens; t0 += step) {
+        size_t t1 = n_tokens - t0 < step ? n_tokens : t0 + step;
+        for (size_t gi = group0; gi < group1; gi += 2) {
+            const uint8_t *at = w->data + gi * l.group_bytes;
+            size_t other = gi + 1 < group1 ? l.group_bytes : 0, row = gi * KERN_ROWS, t = t0;
+            size_t left = w->n_rows - row, n = other ? 2 * KERN_ROWS : KERN_ROWS;
+            const struct group g[2] = {{at, at + l.h_off, at + l.s_off},
+                {at + other, at + other + l.h_off, at + other + l.s_off}};
+            __mmask16 rows = (__mmask16)((1u << (left < n ? left : n)) - 1);
+            bool more = n_tokens <= FEW_TOKENS && left > 4 * KERN_ROWS;
+            const uint8_t *next = more ? at + 2 * l.group_bytes : NULL;
+            for (; t + 8 <= t1; t += 8)
+                tile16(type, 8, y + t * ldy + row, ldy, g, nb, x + t * nb, rows, next, share);
+            for (; t + 4 <= t1; t += 4)
+                tile16(type, 4, y + t * ldy + row, ldy, g, nb, x + t * nb, rows, next, share);
+            for (; t < t1; t++)
+                tile16(type, 1, y + t * ldy + row, ldy, g, nb, x + t * nb, rows, next, share);
+        }
+    }
+}
+
+X86_EACH_TYPE(X86_MATMUL)
+
+static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
+                      size_t n_tokens, size_t group0, size_t group1)
+{
+    switch (w->type) {
+    X86_EACH_TYPE(X86_MATMUL_CASE)
+    default: break;
+    }
+}
 
 const struct kern_ops *kern_ops_avx512(void)
 {

@@ -53,8 +53,9 @@ void kern_unpack_row(const struct kern_matrix *w, size_t row, float *out);
 struct kern_q8 {
     int8_t q[KERN_BLOCK];
     float d;
-    float ds;             /* d * (float)(sum16[0] + sum16[1]) */
-    int32_t sum16[2];     /* sums of q[0..15] and q[16..31] */
+    float ds;             /* d * (float)sum */
+    int32_t sum;          /* of q */
+    int16_t sum16[2];     /* of q[0..15] and q[16..31] */
 };
 
 /* ---- the table of operations ---------------------------------------------------------------- */

@@ -154,16 +154,19 @@ static void quantize(struct kern_q8 *y, const float *x, size_t n)
         bool finite = all_finite(x, KERN_BLOCK);
         float id = amax >= 0x1p-120f ? 127.0f / amax : 0.0f;
         y[b].d = !finite ? NAN : amax >= 0x1p-120f ? amax / 127.0f : 0.0f;
-        y[b].sum16[0] = y[b].sum16[1] = 0;
+        int32_t sum[2] = {0};
         for (size_t i = 0; i < KERN_BLOCK; i++) {
             if (!finite) {
                 y[b].q[i] = 0;
                 continue;
             }
             y[b].q[i] = (int8_t)lrintf(x[i] * id);
-            y[b].sum16[i / 16] += y[b].q[i];
+            sum[i / 16] += y[b].q[i];
         }
-        y[b].ds = y[b].d * (float)(y[b].sum16[0] + y[b].sum16[1]);
+        y[b].sum16[0] = (int16_t)sum[0];
+        y[b].sum16[1] = (int16_t)sum[1];
+        y[b].sum = sum[0] + sum[1];
+        y[b].ds = y[b].d * (float)y[b].sum;
     }
 }
 

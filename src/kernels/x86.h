@@ -13,8 +13,10 @@
 /* A build that must fail every comparison, to show that they can. */
 #ifdef IDEM_TEST_BREAK_KERNEL
 #define BROKEN(x) _mm256_mul_ps(x, _mm256_set1_ps(0x1.000002p0f))
+#define BROKEN16(x) _mm512_mul_ps(x, _mm512_set1_ps(0x1.000002p0f))
 #else
 #define BROKEN(x) (x)
+#define BROKEN16(x) (x)
 #endif
 
 INLINE __m256i load256(const void *p)

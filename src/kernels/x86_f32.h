@@ -41,19 +41,9 @@ static void group_values(float *out, const struct kern_matrix *w, const struct p
     const uint8_t *at = w->data + gi * w->group_bytes;
     struct group g = {at, at + l->h_off, at + l->s_off};
     size_t nb = w->n_cols / KERN_BLOCK;
+#define VALUES(TYPE) case QTYPE_##TYPE: values_quantised(QTYPE_##TYPE, out, &g, nb); break;
     switch (w->type) {
-    case QTYPE_Q4_0: values_quantised(QTYPE_Q4_0, out, &g, nb); break;
-    case QTYPE_Q4_1: values_quantised(QTYPE_Q4_1, out, &g, nb); break;
-    case QTYPE_Q5_0: values_quantised(QTYPE_Q5_0, out, &g, nb); break;
-    case QTYPE_Q5_1: values_quantised(QTYPE_Q5_1, out, &g, nb); break;
-    case QTYPE_Q8_0: values_quantised(QTYPE_Q8_0, out, &g, nb); break;
-    case QTYPE_Q2_K: values_quantised(QTYPE_Q2_K, out, &g, nb); break;
-    case QTYPE_Q3_K: values_quantised(QTYPE_Q3_K, out, &g, nb); break;
-    case QTYPE_Q4_K: values_quantised(QTYPE_Q4_K, out, &g, nb); break;
-    case QTYPE_Q5_K: values_quantised(QTYPE_Q5_K, out, &g, nb); break;
-    case QTYPE_Q6_K: values_quantised(QTYPE_Q6_K, out, &g, nb); break;
-    case QTYPE_IQ4_NL: values_quantised(QTYPE_IQ4_NL, out, &g, nb); break;
-    case QTYPE_IQ4_XS: values_quantised(QTYPE_IQ4_XS, out, &g, nb); break;
+    X86_EACH_TYPE(VALUES)
     case QTYPE_F16:
         for (size_t c = 0; c < w->n_cols; c++)
             _mm256_storeu_ps(out + 8 * c, load_f16(at + 16 * c));
@@ -64,6 +54,7 @@ static void group_values(float *out, const struct kern_matrix *w, const struct p
             _mm256_storeu_ps(out + 8 * c, _mm256_castsi256_ps(_mm256_slli_epi32(h, 16)));
         }
     }
+#undef VALUES
 }
 
 /* C[t][0..8) = sum over k ascending of A[t][k] * B[k][0..8), fused. */

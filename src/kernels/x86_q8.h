@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Products of quantised matrices and activations for x86, eight rows at a time: a lane is an output
- * row, so no lane ever meets another. Included once by each instruction set's file: with VNNI the
- * dot of four columns is one instruction, without it three. */
+ * Quantised matrices and activations for x86, eight rows at a time: a lane is an output row, so no
+ * lane ever meets another. Included once by each instruction set's file. */
 #ifndef KERNELS_X86_Q8_H
 #define KERNELS_X86_Q8_H
 
@@ -10,12 +9,6 @@
 #include "base/half.h"
 #include "kernels/pack.h"
 #include "kernels/x86.h"
-
-#ifdef __AVX512VNNI__
-enum { X86_VNNI = 1 };
-#else
-enum { X86_VNNI = 0 };
-#endif
 
 /* ---- quantised weights ------------------------------------------------------------------------ */
 
@@ -159,104 +152,10 @@ INLINE void load_quants(enum qtype type, const uint8_t *q, const uint8_t *h, __m
 /* pair times the block's sums of 16 activations: lane = pair.lo * sum16[0] + pair.hi * sum16[1]. */
 INLINE __m256i dot_sums(const struct scales *k, const struct kern_q8 *a)
 {
-    long long both;
-    __builtin_memcpy(&both, a->sum16, 8);  /* they fit in 16 bits */
-    __m256i low = _mm256_set1_epi32(0x05040100);
-    return _mm256_madd_epi16(k->pair, _mm256_shuffle_epi8(_mm256_set1_epi64x(both), low));
+    int32_t both;
+    __builtin_memcpy(&both, a->sum16, 4);
+    return _mm256_madd_epi16(k->pair, _mm256_set1_epi32(both));
 }
-
-#ifdef __AVX512VNNI__
-/* sum + the dots of four unsigned and four signed bytes in each lane, exact. */
-INLINE __m256i dot4(__m256i sum, __m256i u, __m256i x)
-{
-    return _mm256_dpbusd_epi32(sum, u, x);
-}
-
-/* Exact integer dot of one block for 8 rows. Signed quants come as q + 128. */
-INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scales *k,
-                         const struct kern_q8 *a)
-{
-    __m256i half[2];
-    for (int i = 0; i < 2; i++) {
-        half[i] = _mm256_setzero_si256();
-        for (int v = 4 * i; v < 4 * i + 4; v++) {
-            int32_t quad;
-            __builtin_memcpy(&quad, a->q + 4 * v, 4);
-            half[i] = dot4(half[i], u[v], _mm256_set1_epi32(quad));
-        }
-    }
-    if (has_sub(type)) {
-        for (int i = 0; i < 2; i++)
-            half[i] = _mm256_mullo_epi32(half[i], _mm256_srai_epi32(k->sub[i], 16));
-    }
-    __m256i sum = _mm256_add_epi32(half[0], half[1]);
-    if (type == QTYPE_Q3_K || type == QTYPE_Q6_K)
-        sum = _mm256_sub_epi32(sum, _mm256_slli_epi32(dot_sums(k, a), type == QTYPE_Q3_K ? 2 : 5));
-    int shift = type == QTYPE_Q4_0 ? 3 : type == QTYPE_Q5_0 ? 4 : is_signed(type) ? 7 : 0;
-    if (shift) {
-        __m256i off = _mm256_set1_epi32((a->sum16[0] + a->sum16[1]) * (1 << shift));
-        sum = _mm256_sub_epi32(sum, off);
-    }
-    return sum;
-}
-#else
-/* Exact integer dot of one block for 8 rows. maddubs adds two products in 16 bits without
- * saturating: 2- to 4-bit sums stay below 32768 over eight of them, 5-bit over four, 6-bit over
- * two. */
-INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scales *k,
-                         const struct kern_q8 *a)
-{
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i x[8], sum;
-    for (int v = 0; v < 8; v++) {
-        int32_t quad;
-        __builtin_memcpy(&quad, a->q + 4 * v, 4);
-        x[v] = _mm256_set1_epi32(quad);
-    }
-    if (is_signed(type)) {
-        sum = _mm256_setzero_si256();
-        for (int v = 0; v < 8; v++) {
-            __m256i p = _mm256_maddubs_epi16(_mm256_sign_epi8(u[v], u[v]),
-                                             _mm256_sign_epi8(x[v], u[v]));
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(p, ones));
-        }
-        return sum;
-    }
-    if (has_sub(type)) {
-        sum = _mm256_setzero_si256();
-        for (int i = 0; i < 2; i++) {
-            const __m256i *w = u + 4 * i, *y = x + 4 * i;
-            __m256i p = _mm256_add_epi16(_mm256_maddubs_epi16(w[0], y[0]),
-                                         _mm256_maddubs_epi16(w[1], y[1]));
-            __m256i r = _mm256_add_epi16(_mm256_maddubs_epi16(w[2], y[2]),
-                                         _mm256_maddubs_epi16(w[3], y[3]));
-            if (type == QTYPE_Q6_K)
-                sum = _mm256_add_epi32(sum, _mm256_madd_epi16(r, k->sub[i]));
-            else
-                p = _mm256_add_epi16(p, r);
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(p, k->sub[i]));
-        }
-        if (type == QTYPE_Q2_K)
-            return sum;
-        __m256i off = _mm256_slli_epi32(dot_sums(k, a), type == QTYPE_Q3_K ? 2 : 5);
-        return _mm256_sub_epi32(sum, off);
-    }
-    __m256i p = _mm256_maddubs_epi16(u[0], x[0]), r = _mm256_maddubs_epi16(u[4], x[4]);
-    for (int v = 1; v < 4; v++) {
-        p = _mm256_add_epi16(p, _mm256_maddubs_epi16(u[v], x[v]));
-        r = _mm256_add_epi16(r, _mm256_maddubs_epi16(u[v + 4], x[v + 4]));
-    }
-    if (h_bytes_of(type))
-        sum = _mm256_add_epi32(_mm256_madd_epi16(p, ones), _mm256_madd_epi16(r, ones));
-    else
-        sum = _mm256_madd_epi16(_mm256_add_epi16(p, r), ones);
-    if (type == QTYPE_Q4_0 || type == QTYPE_Q5_0) {
-        __m256i off = _mm256_set1_epi32(a->sum16[0] + a->sum16[1]);
-        sum = _mm256_sub_epi32(sum, _mm256_slli_epi32(off, type == QTYPE_Q4_0 ? 3 : 4));
-    }
-    return sum;
-}
-#endif
 
 /* Asks for block b's share of the next group's bytes. The areas of a group are short streams,
  * too short for the hardware to run ahead of: decoding is bound by memory, and this makes it
@@ -267,111 +166,10 @@ INLINE void prefetch(const uint8_t *next, size_t share, size_t b)
         _mm_prefetch((const char *)next + i, _MM_HINT_T0);
 }
 
-/* Eight rows against T tokens. next: the group to ask for meanwhile, or NULL. */
-INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct group *g, size_t nb,
-                    const struct kern_q8 *x, __m256i rows, const uint8_t *next, size_t share)
-{
-    __m256 acc[8];
-    for (int t = 0; t < T; t++)
-        acc[t] = _mm256_setzero_ps();
-    for (size_t b = 0; b < nb; b++) {
-        __m256i u[8];
-        struct scales k = load_scales(type, g->s, b);
-        if (next)
-            prefetch(next, share, b);
-        load_quants(type, g->q + b * q_bytes_of(type), g->h + b * h_bytes_of(type), u);
-        if (X86_VNNI && is_signed(type))
-            for (int v = 0; v < 8; v++)
-                u[v] = _mm256_xor_si256(u[v], _mm256_set1_epi8((char)0x80));
-        for (int t = 0; t < T; t++) {
-            const struct kern_q8 *a = &x[(size_t)t * nb + b];
-            __m256 isum = _mm256_cvtepi32_ps(dot_block(type, u, &k, a));
-            acc[t] = _mm256_fmadd_ps(isum, _mm256_mul_ps(k.s, _mm256_set1_ps(a->d)), acc[t]);
-            if (has_m(type))
-                acc[t] = _mm256_fmadd_ps(k.m, _mm256_set1_ps(a->ds), acc[t]);
-            if (type == QTYPE_Q2_K)
-                acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot_sums(&k, a)),
-                                         _mm256_mul_ps(k.m, _mm256_set1_ps(a->d)), acc[t]);
-        }
-    }
-    for (int t = 0; t < T; t++)
-        _mm256_maskstore_ps(y + (size_t)t * ldy, rows, BROKEN(acc[t]));
-}
-
 enum {
     TOKENS_KEPT_BYTES = 192 * 1024,        /* of activations that should stay in the L2 cache */
     FEW_TOKENS = 8                         /* so few that waiting for weights is most of the work */
 };
-
-INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w,
-                        const struct kern_q8 *x, size_t n_tokens, size_t group0, size_t group1)
-{
-    struct pack_layout l = pack_layout(type, w->n_cols);
-    size_t nb = w->n_cols / KERN_BLOCK, step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / 8 * 8;
-    size_t share = l.group_bytes / nb + 1;
-    if (step < 8)
-        step = 8;
-    for (size_t t0 = 0; t0 < n_tokens; t0 += step) {
-        size_t t1 = n_tokens - t0 < step ? n_tokens : t0 + step;
-        for (size_t gi = group0; gi < group1; gi++) {
-            const uint8_t *at = w->data + gi * l.group_bytes;
-            struct group g = {at, at + l.h_off, at + l.s_off};
-            size_t row = gi * KERN_ROWS, left = w->n_rows - row, t = t0;
-            __m256i rows = lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
-            bool more = n_tokens <= FEW_TOKENS && left > KERN_ROWS;
-            const uint8_t *next = more ? at + l.group_bytes : NULL;
-            for (; t + 8 <= t1; t += 8)
-                tile_q8(type, 8, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
-            for (; t + 4 <= t1; t += 4)
-                tile_q8(type, 4, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
-            for (; t + 2 <= t1; t += 2)
-                tile_q8(type, 2, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
-            for (; t < t1; t++)
-                tile_q8(type, 1, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
-        }
-    }
-}
-
-/* One function per type, so that each is compiled with its type known. */
-#define MATMUL_Q8(TYPE)                                                                          \
-    static void matmul_##TYPE(float *y, size_t ldy, const struct kern_matrix *w,                 \
-                              const struct kern_q8 *x, size_t n_tokens, size_t group0,           \
-                              size_t group1)                                                     \
-    {                                                                                            \
-        matmul_type(QTYPE_##TYPE, y, ldy, w, x, n_tokens, group0, group1);                       \
-    }
-MATMUL_Q8(Q4_0)
-MATMUL_Q8(Q4_1)
-MATMUL_Q8(Q5_0)
-MATMUL_Q8(Q5_1)
-MATMUL_Q8(Q8_0)
-MATMUL_Q8(Q2_K)
-MATMUL_Q8(Q3_K)
-MATMUL_Q8(Q4_K)
-MATMUL_Q8(Q5_K)
-MATMUL_Q8(Q6_K)
-MATMUL_Q8(IQ4_NL)
-MATMUL_Q8(IQ4_XS)
-
-static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
-                      size_t n_tokens, size_t group0, size_t group1)
-{
-    switch (w->type) {
-    case QTYPE_Q4_0: matmul_Q4_0(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_Q4_1: matmul_Q4_1(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_Q5_0: matmul_Q5_0(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_Q5_1: matmul_Q5_1(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_Q8_0: matmul_Q8_0(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_Q2_K: matmul_Q2_K(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_Q3_K: matmul_Q3_K(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_Q4_K: matmul_Q4_K(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_Q5_K: matmul_Q5_K(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_Q6_K: matmul_Q6_K(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_IQ4_NL: matmul_IQ4_NL(y, ldy, w, x, n_tokens, group0, group1); break;
-    case QTYPE_IQ4_XS: matmul_IQ4_XS(y, ldy, w, x, n_tokens, group0, group1); break;
-    default: break;
-    }
-}
 
 static void quantize(struct kern_q8 *y, const float *x, size_t n)
 {
@@ -408,11 +206,27 @@ static void quantize(struct kern_q8 *y, const float *x, size_t n)
                                       _mm256_extracti128_si256(s[i], 1));
             t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
             t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1));
-            y[b].sum16[i] = _mm_cvtsi128_si32(t);
+            y[b].sum16[i] = (int16_t)_mm_cvtsi128_si32(t);
         }
+        y[b].sum = y[b].sum16[0] + y[b].sum16[1];
         y[b].d = amax >= 0x1p-120f ? amax / 127.0f : 0.0f;
-        y[b].ds = y[b].d * (float)(y[b].sum16[0] + y[b].sum16[1]);
+        y[b].ds = y[b].d * (float)y[b].sum;
     }
 }
+
+/* ---- one function per type, so that each is compiled with its type known -------------------------- */
+
+#define X86_EACH_TYPE(F)                                                                         \
+    F(Q4_0) F(Q4_1) F(Q5_0) F(Q5_1) F(Q8_0) F(Q2_K) F(Q3_K) F(Q4_K) F(Q5_K) F(Q6_K) F(IQ4_NL)    \
+    F(IQ4_XS)
+#define X86_MATMUL(TYPE)                                                                         \
+    static void matmul_##TYPE(float *y, size_t ldy, const struct kern_matrix *w,                 \
+                              const struct kern_q8 *x, size_t n_tokens, size_t group0,           \
+                              size_t group1)                                                     \
+    {                                                                                            \
+        matmul_type(QTYPE_##TYPE, y, ldy, w, x, n_tokens, group0, group1);                       \
+    }
+#define X86_MATMUL_CASE(TYPE)                                                                    \
+    case QTYPE_##TYPE: matmul_##TYPE(y, ldy, w, x, n_tokens, group0, group1); break;
 
 #endif
