@@ -145,18 +145,32 @@ static void print_text(const struct cli_args *a, struct backend *b, const struct
     }
 }
 
-/* Settings that only sampling looks at, given without --do-sample: say so once. */
-static void warn_greedy(const struct cli_args *a)
+/* Options that were given and change nothing: says so, those of one reason together. */
+static void note_idle(const struct cli_args *a, struct backend *b)
 {
-    static const char *const names[] = {"temperature", "top-k", "top-p", "min-p"};
-    if (a->sampling.do_sample)
-        return;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (cli_given(a, names[i]) && !(i == 0 && a->sampling.temperature == 0)) {
-            cli_warn(a, "greedy decoding does not look at --%s; add --do-sample to draw tokens at random",
-                     names[i]);
-            return;
+    struct plan_idle idle[PLAN_IDLE_MAX];
+    unsigned named = 0;
+    uint32_t n_vocab, n_ctx;
+    char names[512];
+    for (size_t i = 0; i < a->given.n; i++)
+        named |= plan_named(a->given.items[i]);
+    b->ops->sizes(b, &n_vocab, &n_ctx);
+    size_t n = plan_settings_idle(&a->sampling, named, n_vocab, idle);
+    for (size_t i = 0; i < n; i++) {
+        int len = 0;
+        bool told = false;
+        for (size_t k = 0; k < n; k++) {
+            if (strcmp(idle[k].why, idle[i].why) != 0)
+                continue;
+            told |= k < i;
+            len += snprintf(names + len, sizeof names - (size_t)len, "%s%s", len ? ", " : "",
+                            idle[k].name);
         }
+        if (!told)
+            cli_note(a, "without effect: %s (%s)", names, idle[i].why);
+    }
+    if (cli_given(a, "seed") && !(a->sampling.do_sample && a->sampling.temperature > 0))
+        cli_note(a, "without effect: seed (nothing is drawn)");
 }
 
 static int generate(const struct cli_args *a)
@@ -174,7 +188,6 @@ static int generate(const struct cli_args *a)
     uint32_t n = r.settings.num_return_sequences;
     int rc = sample_check(&r.settings, &err);
     if (rc == 0) {
-        warn_greedy(a);
         /* a stop text cuts off what has been printed already, samples come interleaved, and beams
          * are known at the end only */
         stream.on = !a->json && n == 1 && r.settings.n_stop == 0 && r.settings.num_beams == 1;
@@ -183,6 +196,8 @@ static int generate(const struct cli_args *a)
     }
     if (rc == 0)
         rc = (b = cli_open_backend(a, a->operands.items[0], &err)) ? 0 : -1;
+    if (rc == 0)
+        note_idle(a, b);
     if (rc == 0)
         rc = cli_prompt_ids(a, b, NULL, NULL, NULL, &ids, &r.n_prompt, &err);
     r.prompt = ids;

@@ -74,29 +74,58 @@ static int measure(const struct experiment *e, struct plan_rates *rates, struct 
     return 0;
 }
 
-/* What differs from Hugging Face's defaults, and always how tokens are chosen. */
-static void print_setting(struct buf *out, const struct plan_setting *s)
+static uint32_t n_vocab_of(const struct experiment *e)
 {
-    struct rec_settings d;
-    const struct rec_settings *v = &s->values;
-    rec_settings_default(&d, REC_SAMPLER_HF);
-    buf_addf(out, "  %-26s %s, max_new_tokens %" PRIu32, s->id, v->do_sample ? "sampled" : "greedy",
-             v->max_new_tokens);
-    if (v->do_sample)
-        buf_addf(out, ", temperature %g, top_k %" PRIu32 ", top_p %g", v->temperature, v->top_k, v->top_p);
-    if (v->do_sample && v->min_p > d.min_p)
-        buf_addf(out, ", min_p %g", v->min_p);
-    if (v->repetition_penalty < 1 || v->repetition_penalty > 1)
-        buf_addf(out, ", repetition_penalty %g", v->repetition_penalty);
-    if (v->no_repeat_ngram_size)
-        buf_addf(out, ", no_repeat_ngram_size %" PRIu32, v->no_repeat_ngram_size);
-    if (v->num_return_sequences > 1)
-        buf_addf(out, ", num_return_sequences %" PRIu32, v->num_return_sequences);
-    for (size_t i = 0; i < v->n_stop; i++) {
+    uint32_t n_vocab, n_ctx;
+    e->backend->ops->sizes(e->backend, &n_vocab, &n_ctx);
+    return n_vocab;
+}
+
+/* What a setting is, and what of it changes nothing. */
+static void print_setting(struct buf *out, const struct plan_setting *s, uint32_t n_vocab)
+{
+    struct plan_idle idle[PLAN_IDLE_MAX];
+    size_t n = plan_settings_idle(&s->values, s->named, n_vocab, idle);
+    buf_addf(out, "  %-26s ", s->id);
+    plan_settings_words(out, &s->values);
+    for (size_t i = 0; i < s->values.n_stop; i++) {
         buf_adds(out, ", stop ");
-        cli_quote(out, v->stop[i], strlen(v->stop[i]));
+        cli_quote(out, s->values.stop[i], strlen(s->values.stop[i]));
     }
     buf_adds(out, "\n");
+    for (size_t i = 0; i < n; i++) {   /* those of one reason on one line */
+        bool told = false;
+        for (size_t k = 0; k < i; k++)
+            told |= strcmp(idle[k].why, idle[i].why) == 0;
+        if (told)
+            continue;
+        buf_addf(out, "  %-26s   without effect: %s", "", idle[i].name);
+        for (size_t k = i + 1; k < n; k++)
+            if (strcmp(idle[k].why, idle[i].why) == 0)
+                buf_addf(out, ", %s", idle[k].name);
+        buf_addf(out, " (%s)\n", idle[i].why);
+    }
+}
+
+static void json_idle(struct json *j, const struct plan *p, uint32_t n_vocab)
+{
+    struct plan_idle idle[PLAN_IDLE_MAX];
+    json_key(j, "without_effect");
+    json_begin(j, '[');
+    for (size_t i = 0; i < p->n_settings; i++) {
+        size_t n = plan_settings_idle(&p->settings[i].values, p->settings[i].named, n_vocab, idle);
+        for (size_t k = 0; k < n; k++) {
+            json_begin(j, '{');
+            json_key(j, "setting");
+            json_strz(j, p->settings[i].id);
+            json_key(j, "hyperparameter");
+            json_strz(j, idle[k].name);
+            json_key(j, "why");
+            json_strz(j, idle[k].why);
+            json_end(j);
+        }
+    }
+    json_end(j);
 }
 
 static void print_text(struct buf *out, const struct experiment *e, const struct plan_estimate *x,
@@ -114,7 +143,7 @@ static void print_text(struct buf *out, const struct experiment *e, const struct
     buf_addf(out, "%zu prompts, %zu settings, %zu host states, %zu seeds, %zu claims\n\nsettings\n",
              p->n_prompts, p->n_settings, p->n_hosts, p->n_seeds, p->n_claims);
     for (size_t i = 0; i < p->n_settings; i++)
-        print_setting(out, &p->settings[i]);
+        print_setting(out, &p->settings[i], n_vocab_of(e));
     buf_adds(out, "\nhost states\n");
     for (size_t i = 0; i < p->n_hosts; i++)
         buf_addf(out, "  %s\n", p->hosts[i].id);
@@ -178,6 +207,7 @@ static void print_json(struct buf *out, const struct experiment *e, const struct
     json_key(&j, "decode_8");
     json_f64(&j, rates->decode_8);
     json_end(&j);
+    json_idle(&j, p, n_vocab_of(e));
     json_key(&j, "plan");   /* plan_json: a JSON object already */
     json_raw(&j, plan);
     json_end(&j);
@@ -223,7 +253,9 @@ const struct cli_command cli_plan = {
         "Reads the experiment FILE (YAML; docs/experiment.md explains it), opens its model, and prints "
         "the expanded grid: prompts, settings, host states and trials, the tokens that will be computed "
         "at most, an estimate of time and disk from a short measurement on this machine, and the "
-        "smallest share of differing computations that would be seen. Nothing is written.",
+        "smallest share of differing computations that would be seen. A hyperparameter that the file "
+        "sets and that changes nothing (top_k of a greedy setting) is named with the reason. Nothing "
+        "is written.",
     .examples = "idem plan experiments/h1-same-input.yaml\nidem plan experiments/h1-same-input.yaml "
                 "--model model.gguf --limit 3",
     .groups = groups, .exec = plan,

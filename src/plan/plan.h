@@ -36,7 +36,7 @@ struct plan_setting {
     const char *id;               /* "base", "temperature=0.1", or the corner's name */
     const char *factor, *level;   /* "temperature", "0.1"; both NULL for base and corners */
     struct rec_settings values;
-    unsigned named;               /* which of them the file says in so many words (intern.h) */
+    unsigned named;               /* which of them the file says in so many words: plan_named */
     const char *canonical;        /* JSON, one line, every hyperparameter, keys sorted */
 };
 
@@ -125,6 +125,21 @@ char *plan_json(const struct plan *p);
 struct json;
 void plan_settings_json(struct json *j, const struct rec_settings *s);
 void plan_settings_fields(struct json *j, const struct rec_settings *s);
+
+/* A hyperparameter that was set, and why it changes nothing under these settings. */
+struct plan_idle {
+    const char *name;             /* "top_k" */
+    char why[100];                /* "do_sample is false: nothing is drawn" */
+};
+enum { PLAN_IDLE_MAX = 32 };
+/* Of those in named (bits of plan_named), alphabetically; what is set to off is not told of. n_vocab:
+ * tokens of the vocabulary, 0 if not known. Returns how many of out are filled. */
+size_t plan_settings_idle(const struct rec_settings *s, unsigned named, uint32_t n_vocab,
+                          struct plan_idle out[PLAN_IDLE_MAX]);
+unsigned plan_named(const char *name);   /* its bit; '-' counts as '_'; 0: no hyperparameter */
+/* In words, on one line: how tokens are chosen, then what is not off. */
+struct buf;
+void plan_settings_words(struct buf *out, const struct rec_settings *s);
 
 /* ---- what it will cost, and what it can show ------------------------------------------------ */
 

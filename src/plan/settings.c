@@ -242,6 +242,34 @@ const char *plan_level_text(const struct plan_param *p, const struct rec_setting
     return arena_strdup(a, text);
 }
 
+void plan_settings_words(struct buf *out, const struct rec_settings *s)
+{
+    struct rec_settings d;
+    bool sampled = plan_settings_sampled(s), beams = s->num_beams > 1;
+    rec_settings_default(&d, REC_SAMPLER_HF);
+    d.top_k = 0;                 /* listed where it acts */
+    buf_adds(out, sampled ? "sampled" : "greedy");
+    for (const char *const *name = plan_setting_keys + 1; *name; name++) {
+        const struct plan_param *p = plan_param_find(*name);
+        double v = plan_param_value(p, s);
+        bool always = p->offset == AT(max_new_tokens) || (sampled && p->offset == AT(temperature)) ||
+                      (beams && p->offset == AT(length_penalty));
+        bool drawing = p->offset == AT(temperature) || p->offset == AT(top_k) ||
+                       p->offset == AT(top_p) || p->offset == AT(min_p) ||
+                       (s->sampler == REC_SAMPLER_HF &&
+                        (p->offset == AT(typical_p) || p->offset == AT(epsilon_cutoff) ||
+                         p->offset == AT(eta_cutoff)));
+        bool never = p->offset == AT(do_sample) || (!sampled && drawing) ||
+                     (!beams && (p->offset == AT(length_penalty) || p->offset == AT(early_stopping)));
+        if (never || (!always && v == plan_param_value(p, &d)))
+            continue;
+        if (p->type == PLAN_PARAM_WORD)
+            buf_addf(out, ", %s %s", p->name, p->words[(unsigned)v]);
+        else
+            buf_addf(out, ", %s %.10g", p->name, v);
+    }
+}
+
 void plan_settings_fields(struct json *j, const struct rec_settings *s)
 {
     for (const struct plan_param *p = plan_params; p->name; p++) {

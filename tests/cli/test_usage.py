@@ -42,7 +42,15 @@ WRONG_USAGE = [
     (["generate", TINY, "-p", "x", "--num-return-sequences", "0"], [2], ["--num-return-sequences"]),
     (["generate", TINY, "-p", "x", "--num-return-sequences", "2"], [2], ["num_return_sequences"]),
     (["generate", TINY, "-p", "x", "--stop", ""], [2], ["stop"]),
-    (["generate", TINY, "-p", "x", "--sampler", "llama.cpp"], [2], ["sampler"]),
+    (["generate", TINY, "-p", "x", "--sampler", "llama.cpp", "--eta-cutoff", "0.1"], [2], ["eta_cutoff", "llama.cpp"]),
+    (["generate", TINY, "-p", "x", "--typical-p", "0"], [2], ["typical_p"]),
+    (["generate", TINY, "-p", "x", "--epsilon-cutoff", "1"], [2], ["epsilon_cutoff"]),
+    (["generate", TINY, "-p", "x", "--eta-cutoff", "-0.1"], [2], ["eta_cutoff"]),
+    (["generate", TINY, "-p", "x", "--presence-penalty", "1e9"], [2], ["presence_penalty"]),
+    (["generate", TINY, "-p", "x", "--frequency-penalty", "-101"], [2], ["frequency_penalty"]),
+    (["generate", TINY, "-p", "x", "--min-new-tokens", "30"], [2], ["min_new_tokens", "max_new_tokens"]),
+    (["generate", TINY, "-p", "x", "--num-beams", "2", "--num-return-sequences", "3"], [2], ["num_beams"]),
+    (["generate", TINY, "-p", "x", "--early-stopping", "maybe"], [2], ["false|true|never"]),
     (["generate", TINY, "-p", "x", "--sampler", "mine"], [2], ["hf|llama.cpp|ollama"]),
     (["generate", TINY, "-p", "x", "--cpu", "neon"], [1, 2], ["neon"]),
     (["generate", TINY, "-p", "x", "--cpu", "vax"], [2], ["avx2"]),
@@ -167,19 +175,8 @@ def spellings(idem):
     check(idem.ok("tokenize", TINY, "--", "--chat").split() != [], "text behind -- is not taken as text")
 
 
-def greedy_warning(idem):
-    def warned(*args):
-        r = idem.run("generate", TINY, "-p", "the cat", "-n", "1", *args)
-        check(r.returncode == 0, r.stderr.decode())
-        return r.stderr.decode().count("--do-sample")
-    check(warned("--temperature", "0.5", "--top-p", "0.5") == 1, "no warning, or more than one")
-    check(warned() == 0, "a warning without reason")
-    check(warned("--temperature", "0") == 0, "temperature 0 is greedy and needs no warning")
-    check(warned("--do-sample", "--temperature", "0.5") == 0, "a warning in spite of --do-sample")
-
-
 CASES = [(f"usage: idem {' '.join(map(str, a))}".replace(str(TINY), "tiny.gguf"), wrong_usage(a, c, w))
          for a, c, w in WRONG_USAGE]
 CASES += [(f.__name__.replace("_", " "), f) for f in (
     help_is_there, help_equals_manual, manual_is_well_formed, every_option_completes, completions_parse,
-    bash_completes, spellings, greedy_warning)]
+    bash_completes, spellings)]
