@@ -17,6 +17,13 @@ ARGS_fuzz_model       := -max_len=16384 -len_control=0
 DEPS_fuzz_experiment  := base record plan
 SEEDS_fuzz_experiment := tests/fuzz/corpus/experiment
 ARGS_fuzz_experiment  := -dict=tests/fuzz/experiment.dict
+DEPS_fuzz_safetensors := base gguf convert
+SEEDS_fuzz_safetensors := tests/data/convert/llama3-json
+DEPS_fuzz_convert     := base gguf convert
+ARGS_fuzz_convert     := -max_len=64 -len_control=0
+DEPS_fuzz_chat        := base gguf kernels engine
+SEEDS_fuzz_chat       := tests/data/templates
+ARGS_fuzz_chat        := -dict=tests/fuzz/chat.dict
 
 .PHONY: fuzz fuzz-build $(addprefix run-,$(FUZZERS))
 fuzz: $(addprefix run-,$(FUZZERS))
