@@ -42,7 +42,7 @@ static void test_bad_files(void **state)
         plan_close(p);
     }
     closedir(d);
-    assert_true(n >= 60);
+    assert_true(n >= 78);
     assert_int_equal(wrong, 0);
 }
 
@@ -104,6 +104,54 @@ static void test_good_file(void **state)
     assert_int_equal(p->n_repeats, 3);
     assert_true(p->decision.confidence == 0.9 && p->decision.max_differing == 0.05);
     assert_int_equal(p->decision.correction, PLAN_CORRECTION_NONE);
+    plan_close(p);
+}
+
+static const struct plan_setting *setting(const struct plan *p, const char *id)
+{
+    for (size_t i = 0; i < p->n_settings; i++)
+        if (!strcmp(p->settings[i].id, id))
+            return &p->settings[i];
+    fail_msg("no setting %s", id);
+    return NULL;
+}
+
+/* Every hyperparameter is read; where the sampler changes, what the file does not say has its
+ * defaults; the canonical form has every key in alphabetical order. */
+static void test_sampling(void **state)
+{
+    (void)state;
+    struct idem_err err = {0};
+    struct plan *p = plan_open(DIR_PLAN "good-sampling.yaml", NULL, &err);
+    if (!p)
+        fail_msg("%s", err.msg);
+    const struct rec_settings *b = &setting(p, "base")->values;
+    assert_true(b->sampler == REC_SAMPLER_HF && b->typical_p == 0.9 && b->presence_penalty == -0.5);
+    assert_true(setting(p, "typical_p=1")->values.typical_p == 1);
+    assert_true(setting(p, "epsilon_cutoff=0.0003")->values.epsilon_cutoff == 3e-4);
+    assert_true(setting(p, "eta_cutoff=0.002")->values.eta_cutoff == 2e-3);
+    assert_true(setting(p, "frequency_penalty=0.25")->values.frequency_penalty == 0.25);
+    assert_int_equal(setting(p, "min_new_tokens=3")->values.min_new_tokens, 3);
+    const struct rec_settings *l = &setting(p, "sampler=llama.cpp")->values;
+    assert_true(l->sampler == REC_SAMPLER_LLAMA_CPP && l->do_sample && l->temperature == 0.7);
+    assert_true(l->top_k == 5 && l->top_p == 0.95 && l->min_p == 0.05 && l->typical_p == 0.9);
+    const struct rec_settings *o = &setting(p, "all-ollama")->values;
+    assert_true(o->sampler == REC_SAMPLER_OLLAMA && o->top_p == 0.9 && o->min_p == 0.2);
+    assert_true(setting(p, "sampler=ollama")->values.min_p == 0);
+    const struct rec_settings *s = &setting(p, "search")->values;
+    assert_true(s->num_beams == 3 && s->num_return_sequences == 2 && s->length_penalty == -0.5);
+    assert_int_equal(s->early_stopping, REC_EARLY_STOPPING_NEVER);
+    assert_int_equal(setting(p, "early")->values.early_stopping, REC_EARLY_STOPPING_TRUE);
+    assert_string_equal(
+        setting(p, "search")->canonical,
+        "{\"do_sample\": false, \"early_stopping\": \"never\", \"epsilon_cutoff\": 0, \"eta_cutoff\": 0, "
+        "\"frequency_penalty\": 0, \"length_penalty\": -0.5, \"max_new_tokens\": 8, "
+        "\"min_new_tokens\": 0, \"min_p\": 0, \"no_repeat_ngram_size\": 0, \"num_beams\": 3, "
+        "\"num_return_sequences\": 2, \"presence_penalty\": -0.5, \"repetition_penalty\": 1, "
+        "\"sampler\": \"hf\", \"stop\": [], \"temperature\": 0.69999999999999996, \"top_k\": 5, "
+        "\"top_p\": 1, \"typical_p\": 0.90000000000000002}");
+    assert_int_equal(p->claims[0].n_settings, 3);
+    assert_string_equal(p->claims[0].levels[2], "1");
     plan_close(p);
 }
 
@@ -170,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_bad_files), cmocka_unit_test(test_missing_file),
         cmocka_unit_test(test_good_file), cmocka_unit_test(test_claims),
         cmocka_unit_test(test_limit),     cmocka_unit_test(test_h1),
+        cmocka_unit_test(test_sampling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
