@@ -361,6 +361,7 @@ static int one(struct http *h, struct hop *p, struct buf *next)
     char error[CURL_ERROR_SIZE] = "";
     struct curl_slist *list = NULL;
     CURLcode code = CURLE_OK;
+    curl_off_t found_us = 0;
     long proxy = 0;
     int rc = set_options(h, p, &list, error);
     if (rc == 0 && curl_multi_add_handle(h->multi, h->easy) != CURLM_OK) {
@@ -369,6 +370,9 @@ static int one(struct http *h, struct hop *p, struct buf *next)
     } else if (rc == 0) {
         rc = transfer(h, p, &code);
         curl_easy_getinfo(h->easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
+        curl_easy_getinfo(h->easy, CURLINFO_NAMELOOKUP_TIME_T, &found_us);
+        if (code == CURLE_OPERATION_TIMEDOUT && found_us == 0)
+            code = CURLE_COULDNT_RESOLVE_HOST;
         if (rc == 0 && code != CURLE_OK)
             rc = explain(p, code, error, proxy);
         if (rc == 0 && !p->done)

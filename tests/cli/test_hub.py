@@ -451,7 +451,7 @@ def token_stays(p):
         refused(r, [2], "HF_TOKEN")
         check(bad.encode() not in r.stderr, "it was printed")
     # not over a line that others can read
-    r = p.pull(env={"HF_TOKEN": TOKEN, "HF_ENDPOINT": "http://hub.invalid"}, timeout=60)
+    r = p.pull(REF, "--timeout", "5", env={"HF_TOKEN": TOKEN, "HF_ENDPOINT": "http://hub.invalid"})
     refused(r, [1], "not sent", "not encrypted", "hub.invalid cannot be found")
 
 
@@ -549,7 +549,7 @@ def offline(p):
         r = p.pull(REF, "--retries", "9", env={"HF_ENDPOINT": f"http://127.0.0.1:{port}"})
     refused(r, [1], f"127.0.0.1:{port} cannot be reached", "offline", "HF_ENDPOINT", "https_proxy", str(p.file),
             f"http://127.0.0.1:{port}/maker/model/resolve/main/m.gguf")
-    r = p.pull(REF, "--retries", "9", env={"HF_ENDPOINT": "https://hub.invalid"}, timeout=60)
+    r = p.pull(REF, "--retries", "9", "--timeout", "5", env={"HF_ENDPOINT": "https://hub.invalid"})
     refused(r, [1], "hub.invalid cannot be found", "offline", str(p.file))
     r = p.pull(env={"no_proxy": "", "http_proxy": f"http://127.0.0.1:{port}"})
     refused(r, [1], "cannot be reached")
