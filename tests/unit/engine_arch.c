@@ -3,11 +3,13 @@
  * by tools/oracle/make_arch.py) give transformers' float32 logits at every position, in one pass,
  * in pieces and token by token; and no host state changes a bit of them, in either mode.
  *
- * models.tsv names for each model that people choose the cases that stand for it; the table at
- * the end has its rows. CASE.ref, little-endian: "idemref1", u32 n_vocab, u32 n_prompts, and for
+ * models.tsv names for each model that people choose the cases that stand for it, and its chat
+ * templates as they are in tests/data/chat ('-': it has none); the table at the end has its rows.
+ * CASE.ref, little-endian: "idemref1", u32 n_vocab, u32 n_prompts, and for
  * each prompt u32 configured context (0: as trained), u32 n_tokens, i32 ids[n_tokens],
  * f32 logits[n_tokens][n_vocab]. CASE.gguf has BF16 weights; CASE-q8_0.gguf, where it exists, the
  * same in Q8_0 (no reference: bits only). */
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,12 +35,17 @@ struct test_case {
     char name[MAX_NAME];
     size_t n_positions;        /* compared, all prompts */
     double prefill, decode;    /* largest difference to transformers, relative */
-    bool matches, same, ran;
+    char tokenizer[32];
+    bool matches, same;
 };
 static struct test_case cases[MAX_CASES];
 static size_t n_cases;
 
-struct row { char model[MAX_NAME], arch[MAX_NAME]; size_t c[16], n; };
+struct row {
+    char model[MAX_NAME], arch[MAX_NAME];
+    size_t c[16], n;           /* cases */
+    size_t n_chats;            /* conversations that tests/unit/engine_chat.c renders */
+};
 static struct row rows[MAX_ROWS];
 static size_t n_rows;
 static bool kernels_seen[IDEM_CPU_NEON + 1];
@@ -98,33 +105,68 @@ static size_t find_case(const char *name)
     return i;
 }
 
-/* One line: model, architecture, cases with commas between them; '#' begins a comment. */
+/* Lines of tests/data/chat/cases.tsv whose first column is `template`.jinja. */
+static size_t count_chats(const struct file_map *chats, const char *template)
+{
+    char head[MAX_NAME * 2];
+    size_t n = 0, len = (size_t)snprintf(head, sizeof head, "%s.jinja\t", template);
+    for (const uint8_t *p = chats->data, *end = p + chats->len; p && (size_t)(end - p) > len;) {
+        n += memcmp(p, head, len) == 0;
+        p = memchr(p, '\n', (size_t)(end - p));
+        p = p ? p + 1 : NULL;
+    }
+    return n;
+}
+
+static int read_row(char *line, const struct file_map *chats)
+{
+    char *save, *next, *field[4];
+    for (int i = 0; i < 4; i++)
+        if (!(field[i] = strtok_r(i ? NULL : line, "\t\n", &save)))
+            return -1;
+    struct row *r = &rows[n_rows++];
+    snprintf(r->model, MAX_NAME, "%s", field[0]);
+    snprintf(r->arch, MAX_NAME, "%s", field[1]);
+    for (char *c = strtok_r(field[2], ",", &next); c && r->n < 16; c = strtok_r(NULL, ",", &next))
+        r->c[r->n++] = find_case(c);
+    if (strcmp(field[3], "-") == 0)
+        return 0;
+    for (char *t = strtok_r(field[3], ",", &next); t; t = strtok_r(NULL, ",", &next)) {
+        size_t n = count_chats(chats, t);
+        if (n == 0) {
+            fprintf(stderr, "no conversation of the template %s: ", t);
+            return -1;
+        }
+        r->n_chats += n;
+    }
+    return 0;
+}
+
+/* One line each: model, architecture, cases and templates with commas between; '#': a comment. */
 static int read_table(void)
 {
     char line[512];
+    struct idem_err err = {0};
+    struct file_map chats;
     FILE *f = fopen(FOLDER "models.tsv", "r");
-    if (!f) {
-        perror(FOLDER "models.tsv");
-        return -1;
+    int rc = -1;
+    if (!f || file_map(&chats, "tests/data/chat/cases.tsv", &err) != 0) {
+        fprintf(stderr, FOLDER "models.tsv: %s\n", f ? err.msg : strerror(errno));
+        goto done;
     }
-    while (fgets(line, sizeof line, f)) {
-        char *save, *model = strtok_r(line, "\t\n", &save), *arch = strtok_r(NULL, "\t\n", &save);
-        char *list = strtok_r(NULL, "\t\n", &save);
-        if (!model || model[0] == '#')
+    for (rc = 0; rc == 0 && fgets(line, sizeof line, f);) {
+        if (line[0] == '#')
             continue;
-        if (!arch || !list || n_rows == MAX_ROWS) {
-            fprintf(stderr, FOLDER "models.tsv: line '%s' has no cases\n", model);
-            fclose(f);
-            return -1;
+        if (n_rows == MAX_ROWS || read_row(line, &chats) != 0) {
+            fprintf(stderr, FOLDER "models.tsv: '%s' is wrong or too much\n", line);
+            rc = -1;
         }
-        struct row *r = &rows[n_rows++];
-        snprintf(r->model, MAX_NAME, "%s", model);
-        snprintf(r->arch, MAX_NAME, "%s", arch);
-        for (char *c = strtok_r(list, ",", &save); c && r->n < 16; c = strtok_r(NULL, ",", &save))
-            r->c[r->n++] = find_case(c);
     }
-    fclose(f);
-    return 0;
+    file_unmap(&chats);
+done:
+    if (f)
+        fclose(f);
+    return rc;
 }
 
 /* ---- running --------------------------------------------------------------------------------------- */
@@ -243,6 +285,7 @@ static void compare(struct test_case *c, const struct ref *r, const struct promp
     run(m, p->ids, p->n, 1, 1, 512, got);
     raise_to(&c->decode, difference(r, p, got));
     c->n_positions += p->n;
+    snprintf(c->tokenizer, sizeof c->tokenizer, "%s", idem_model_info(m)->tokenizer);
     free(got);
     idem_model_close(m);
 }
@@ -375,7 +418,6 @@ static void test_case(void **state)
 {
     struct test_case *c = *state;
     struct ref r = {0};
-    c->ran = true;
     ref_open(&r, c->name);
     for (uint32_t i = 0; i < r.n_prompts; i++)
         compare(c, &r, &r.p[i]);
@@ -399,8 +441,8 @@ static void test_case(void **state)
 
 static void print_table(void)
 {
-    printf("\n%-34s %-12s %5s %9s %9s %9s  %s\n", "model", "architecture", "cases", "positions",
-           "prefill", "decode", "host states");
+    printf("\n%-34s %-12s %-15s %5s %5s %9s %8s %8s  %s\n", "model", "architecture", "tokenizer",
+           "chats", "cases", "positions", "prefill", "decode", "host states");
     for (size_t i = 0; i < n_rows; i++) {
         const struct row *r = &rows[i];
         double prefill = 0.0, decode = 0.0;
@@ -414,11 +456,13 @@ static void print_table(void)
             same = same && c->same;
             matches = matches && c->matches;
         }
-        printf("%-34s %-12s %5zu %9zu %9.1e %9.1e  %s%s\n", r->model, r->arch, r->n, positions, prefill,
-               decode, same ? "equal" : "DIFFER", matches && same ? "" : "  FAILED");
+        printf("%-34s %-12s %-15s %5zu %5zu %9zu %8.1e %8.1e  %s%s\n", r->model, r->arch,
+               cases[r->c[0]].tokenizer, r->n_chats, r->n, positions, prefill, decode,
+               same ? "equal" : "DIFFER", matches && same ? "" : "  FAILED");
     }
     static const char *const names[] = {"", "ref", "sse41", "avx2", "avx512", "neon"};
-    printf("prefill, decode: largest difference to transformers' float32 logits, relative to their range at\n"
+    printf("chats: conversations rendered as by transformers, in engine_chat (0: no template);\n"
+           "prefill, decode: largest difference to transformers' float32 logits, relative to their range at\n"
            "that position; at most %g. host states: threads, chunks, batch, forked cache, q8 and f32, kernels:",
            TOLERANCE);
     for (int i = IDEM_CPU_REF; i <= IDEM_CPU_NEON; i++)
