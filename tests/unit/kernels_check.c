@@ -125,10 +125,29 @@ static void bad_attn(struct kern_attn *a, size_t n, const void *k, const void *v
         flip(&a[n - 1].l);
 }
 
+static void bad_attn_cap(struct kern_attn *a, size_t n, const void *k, const void *v,
+                         const struct kern_attn_shape *sh, void *scratch)
+{
+    struct kern_attn_shape uncapped = *sh;
+    uncapped.softcap = n == 11 ? 0 : sh->softcap;
+    kern_ops_ref()->attn_block(a, n, k, v, &uncapped, scratch);
+}
+static void bad_attn_finish(struct kern_attn *a, size_t n, size_t v_dim)
+{
+    kern_ops_ref()->attn_finish(a, n, v_dim - (v_dim == 48));   /* where keys have another size */
+}
+static void bad_kv_store(void *k, void *v, const struct kern_attn_shape *sh, const float *key,
+                         const float *value, size_t j)
+{
+    kern_ops_ref()->kv_store(k, v, sh, key, value, j);
+    if (sh->f16 && j == KERN_KV - 1)
+        ((uint16_t *)k)[(sh->k_dim - 1) * KERN_KV + j] ^= 1;    /* rounded the wrong way */
+}
+
 static void broken_kernels_are_found(void **state)
 {
     (void)state;
-    for (int i = 0; i < 15; i++) {
+    for (int i = 0; i < 18; i++) {
         broken = *kern_ops_ref();
         switch (i) {
         case 0: broken.quantize = bad_quantize; break;
@@ -145,6 +164,9 @@ static void broken_kernels_are_found(void **state)
         case 11: broken.layernorm = bad_layernorm; break;
         case 12: broken.gelu = bad_gelu1; break;
         case 13: broken.softcap = bad_softcap; break;
+        case 14: broken.attn_block = bad_attn_cap; break;
+        case 15: broken.attn_finish = bad_attn_finish; break;
+        case 16: broken.kv_store = bad_kv_store; break;
         default: broken.attn_block = bad_attn; break;
         }
         if (kern_check(7, &broken, NULL, NULL) != 1)
