@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """idem convert beside llama.cpp's own converter: the same keys with the same types and values, the
-same tensors in the same order with the same bytes, for every checkpoint in a folder (make_arch.py
+same tensors in the same order with the same bytes, for every checkpoint in the folders (make_arch.py
 --keep writes them) and every type. A difference must stand in EXPECTED with its reason.
 
-    python convert_llama.py [--python PYTHON] [--load] CHECKPOINTS
+    python convert_llama.py [--python PYTHON] [--load] [--types auto,q8_0] CHECKPOINTS...
 
 IDEM is the program, LLAMA_CPP the folder of llama.cpp; --python one with transformers, torch,
-sentencepiece. Ends with 77 where one of them is missing. --load also loads each file in llama.cpp.
+sentencepiece. Ends with 77 where one of them is missing. --load also runs one file of each in llama.cpp.
 
 llama.cpp knows a pre-tokenizer by the hash of what one text becomes, which toy vocabularies cannot
 have; so its converter is run here with the name that belongs to the family's tokenizer.
@@ -160,15 +160,19 @@ def main():
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--load", action="store_true")
     parser.add_argument("--types", default=",".join(TYPES))
-    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("folders", type=pathlib.Path, nargs="+")
     args = parser.parse_args()
     idem, llama = os.environ.get("IDEM", "build/idem"), pathlib.Path(os.environ.get("LLAMA_CPP", ""))
     if not (llama / "convert_hf_to_gguf.py").exists() or not pathlib.Path(args.python).exists():
         print("no llama.cpp with its converter (LLAMA_CPP), or no Python for it (--python)")
         sys.exit(77)
-    folders = sorted(p.parent for p in args.folder.glob("*/config.json"))
+    folders = []
+    for f in args.folders:
+        found = sorted(p.parent for p in f.glob("*/config.json"))
+        folders += found
+        if not found:
+            print(f"no checkpoints in {f}: 'make arch' makes those of every architecture")
     if not folders:
-        print(f"no checkpoints in {args.folder}: tools/oracle/make_arch.py --keep makes them")
         sys.exit(77)
     failed, used, n, same = 0, {}, 0, 0
     peer = subprocess.Popen([args.python, "-c", RUN, llama], text=True, stdin=subprocess.PIPE,
@@ -192,7 +196,7 @@ def main():
                 failed += bool(lines)
                 for line in lines:
                     print(f"FAILED {folder.name} {kind}: {line}")
-                if args.load:
+                if args.load and kind == args.types.split(",")[0]:
                     bench = llama / "build/bin/llama-bench"
                     r = subprocess.run([bench, "-m", ours, "-p", "4", "-n", "2", "-r", "1", "-ngl", "0"],
                                        capture_output=True, text=True)
