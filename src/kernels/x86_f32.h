@@ -1,61 +1,68 @@
 /* SPDX-License-Identifier: MIT
- * Products with binary32 activations for x86: a group's eight rows dequantised, then lane = row.
- * Included once by each instruction set's file. */
+ * Products with binary32 activations for x86: weights dequantised, then lane = row. For a prompt a
+ * whole group of eight rows is dequantised and met with many tokens; for a token or two, four groups
+ * go side by side, since one chain of dependent multiply-adds would wait for itself. Included once
+ * by each instruction set's file. */
 #ifndef KERNELS_X86_F32_H
 #define KERNELS_X86_F32_H
 
 #include "kernels/x86_q8.h"
 
-/* Eight rows of a group as binary32, out[c * 8 + r]; the values of kern_unpack_row. */
-INLINE void values_quantised(enum qtype type, float *out, const struct group *g, size_t nb)
+/* ---- weights as binary32: the values of kern_unpack_row ------------------------------------------ */
+
+/* Eight rows of block b of 32 columns: out[c * 8 + r]. */
+INLINE void values_block(enum qtype type, float *out, const struct group *g, size_t b)
 {
-    int off = type == QTYPE_Q4_0 ? 8 : type == QTYPE_Q5_0 ? 16 : type == QTYPE_Q6_K ? 32
-            : type == QTYPE_Q3_K ? 4 : 0;
-    for (size_t b = 0; b < nb; b++) {
-        __m256i u[8];
-        struct scales k = load_scales(type, g->s, b);
-        load_quants(type, g->q + b * q_bytes_of(type), g->h + b * h_bytes_of(type), u);
-        for (int v = 0; v < 8; v++) {
-            __m256 s = k.s, m = k.m;
-            if (has_sub(type))
-                s = _mm256_mul_ps(s, _mm256_cvtepi32_ps(_mm256_srai_epi32(k.sub[v / 4], 16)));
-            if (type == QTYPE_Q2_K) {
-                __m256i f = _mm256_srli_epi32(_mm256_slli_epi32(k.pair, v < 4 ? 16 : 0), 16);
-                m = _mm256_mul_ps(m, _mm256_cvtepi32_ps(f));
-            }
-            for (int j = 0; j < 4; j++) {
-                __m256i q = _mm256_srai_epi32(_mm256_slli_epi32(u[v], 24 - 8 * j), 24);
-                q = _mm256_sub_epi32(q, _mm256_set1_epi32(off));
-                __m256 x = _mm256_mul_ps(s, _mm256_cvtepi32_ps(q));
-                if (has_m(type) || type == QTYPE_Q2_K)
-                    x = _mm256_add_ps(x, m);
-                _mm256_storeu_ps(out + (b * 32 + (size_t)(4 * v + j)) * 8, x);
-            }
+    const int off = type == QTYPE_Q4_0 ? 8 : type == QTYPE_Q5_0 ? 16 : type == QTYPE_Q6_K ? 32
+                  : type == QTYPE_Q3_K ? 4 : 0;
+    __m256i u[8];
+    struct scales k = load_scales(type, g->s, b);
+    load_quants(type, g->q + b * q_bytes_of(type), g->h + b * h_bytes_of(type), u);
+    for (int v = 0; v < 8; v++) {
+        __m256 s = k.s, m = k.m;
+        if (has_sub(type))
+            s = _mm256_mul_ps(s, _mm256_cvtepi32_ps(_mm256_srai_epi32(k.sub[v / 4], 16)));
+        if (type == QTYPE_Q2_K) {
+            __m256i f = _mm256_srli_epi32(_mm256_slli_epi32(k.pair, v < 4 ? 16 : 0), 16);
+            m = _mm256_mul_ps(m, _mm256_cvtepi32_ps(f));
+        }
+        for (int j = 0; j < 4; j++) {
+            __m256i q = _mm256_srai_epi32(_mm256_slli_epi32(u[v], 24 - 8 * j), 24);
+            q = _mm256_sub_epi32(q, _mm256_set1_epi32(off));
+            __m256 x = _mm256_mul_ps(s, _mm256_cvtepi32_ps(q));
+            if (has_m(type) || type == QTYPE_Q2_K)
+                x = _mm256_add_ps(x, m);
+            _mm256_storeu_ps(out + (4 * v + j) * 8, x);
         }
     }
 }
 
-static void group_values(float *out, const struct kern_matrix *w, const struct pack_layout *l,
-                         size_t gi)
+/* The same of n columns from column c on, of types without blocks. */
+INLINE void values_half(enum qtype type, float *out, const struct group *g, size_t c, size_t n)
 {
-    const uint8_t *at = w->data + gi * w->group_bytes;
-    struct group g = {at, at + l->h_off, at + l->s_off};
-    size_t nb = w->n_cols / KERN_BLOCK;
-#define VALUES(TYPE) case QTYPE_##TYPE: values_quantised(QTYPE_##TYPE, out, &g, nb); break;
-    switch (w->type) {
-    X86_EACH_TYPE(VALUES)
-    case QTYPE_F16:
-        for (size_t c = 0; c < w->n_cols; c++)
-            _mm256_storeu_ps(out + 8 * c, load_f16(at + 16 * c));
-        break;
-    default:                               /* BF16 */
-        for (size_t c = 0; c < w->n_cols; c++) {
-            __m256i h = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(at + 16 * c)));
-            _mm256_storeu_ps(out + 8 * c, _mm256_castsi256_ps(_mm256_slli_epi32(h, 16)));
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *at = g->q + 16 * (c + i);
+        if (type == QTYPE_F16) {
+            _mm256_storeu_ps(out + 8 * i, load_f16(at));
+        } else {
+            __m256i h = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)at));
+            _mm256_storeu_ps(out + 8 * i, _mm256_castsi256_ps(_mm256_slli_epi32(h, 16)));
         }
     }
-#undef VALUES
 }
+
+INLINE bool is_half(enum qtype type)
+{
+    return type == QTYPE_F16 || type == QTYPE_BF16;
+}
+
+INLINE struct group group_at(const struct kern_matrix *w, const struct pack_layout *l, size_t gi)
+{
+    const uint8_t *at = w->data + gi * w->group_bytes;
+    return (struct group){at, at + l->h_off, at + l->s_off};
+}
+
+/* ---- many tokens ----------------------------------------------------------------------------------- */
 
 /* C[t][0..8) = sum over k ascending of A[t][k] * B[k][0..8), fused. */
 INLINE void tile_f32(int T, float *y, size_t ldy, const float *b, const float *x, size_t ldx,
@@ -73,25 +80,122 @@ INLINE void tile_f32(int T, float *y, size_t ldy, const float *b, const float *x
         _mm256_maskstore_ps(y + (size_t)t * ldy, rows, BROKEN(acc[t]));
 }
 
+INLINE __m256i rows_of(const struct kern_matrix *w, size_t gi)
+{
+    size_t left = w->n_rows - gi * KERN_ROWS;
+    return lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
+}
+
+/* values: room for one group. */
+INLINE void many_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w,
+                      const float *x, size_t ldx, size_t n_tokens, size_t group0, size_t group1,
+                      float *values)
+{
+    struct pack_layout l = pack_layout(type, w->n_cols);
+    size_t n = w->n_cols;
+    for (size_t gi = group0; gi < group1; gi++) {
+        const struct group g = group_at(w, &l, gi);
+        const float *b = type == QTYPE_F32 ? (const float *)(const void *)g.q : values;
+        if (is_half(type))
+            values_half(type, values, &g, 0, n);
+        else if (type != QTYPE_F32)
+            for (size_t i = 0; i < n / KERN_BLOCK; i++)
+                values_block(type, values + i * KERN_BLOCK * KERN_ROWS, &g, i);
+        float *out = y + gi * KERN_ROWS;
+        __m256i rows = rows_of(w, gi);
+        size_t t = 0;
+        for (; t + 8 <= n_tokens; t += 8)
+            tile_f32(8, out + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
+        for (; t + 4 <= n_tokens; t += 4)
+            tile_f32(4, out + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
+        for (; t < n_tokens; t++)
+            tile_f32(1, out + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
+    }
+}
+
+/* ---- few tokens ------------------------------------------------------------------------------------- */
+
+enum { FEW_GROUPS = 4, FEW_F32_TOKENS = 4 };
+
+/* Four groups from gi on (the last again where fewer are left) against T tokens. */
+INLINE void few_groups(enum qtype type, int T, float *y, size_t ldy, const struct kern_matrix *w,
+                       const struct pack_layout *l, const float *x, size_t ldx, size_t gi, size_t group1)
+{
+    float values[FEW_GROUPS][KERN_BLOCK * KERN_ROWS];
+    struct group g[FEW_GROUPS];
+    __m256 acc[FEW_GROUPS][2];
+    for (size_t i = 0; i < FEW_GROUPS; i++) {
+        g[i] = group_at(w, l, gi + i < group1 ? gi + i : group1 - 1);
+        acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+    }
+    for (size_t c0 = 0; c0 < w->n_cols; c0 += KERN_BLOCK) {
+        size_t n = w->n_cols - c0 < KERN_BLOCK ? w->n_cols - c0 : KERN_BLOCK;
+        const float *b[FEW_GROUPS];
+        for (size_t i = 0; i < FEW_GROUPS; i++) {
+            b[i] = type == QTYPE_F32 ? (const float *)(const void *)g[i].q + 8 * c0 : values[i];
+            if (is_half(type))
+                values_half(type, values[i], &g[i], c0, n);
+            else if (type != QTYPE_F32)
+                values_block(type, values[i], &g[i], c0 / KERN_BLOCK);
+        }
+        for (size_t c = 0; c < n; c++)
+            for (int t = 0; t < T; t++) {
+                __m256 a = _mm256_set1_ps(x[(size_t)t * ldx + c0 + c]);
+                for (size_t i = 0; i < FEW_GROUPS; i++)
+                    acc[i][t] = _mm256_fmadd_ps(_mm256_loadu_ps(b[i] + 8 * c), a, acc[i][t]);
+            }
+    }
+    for (size_t i = 0; i < FEW_GROUPS && gi + i < group1; i++)
+        for (int t = 0; t < T; t++)
+            _mm256_maskstore_ps(y + (size_t)t * ldy + (gi + i) * KERN_ROWS, rows_of(w, gi + i),
+                                BROKEN(acc[i][t]));
+}
+
+INLINE void few_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w, const float *x,
+                     size_t ldx, size_t n_tokens, size_t group0, size_t group1)
+{
+    struct pack_layout l = pack_layout(type, w->n_cols);
+    for (size_t gi = group0; gi < group1; gi += FEW_GROUPS) {
+        size_t t = 0;
+        for (; t + 2 <= n_tokens; t += 2)
+            few_groups(type, 2, y + t * ldy, ldy, w, &l, x + t * ldx, ldx, gi, group1);
+        if (t < n_tokens)
+            few_groups(type, 1, y + t * ldy, ldy, w, &l, x + t * ldx, ldx, gi, group1);
+    }
+}
+
+/* ---- one function per type ---------------------------------------------------------------------------- */
+
+#define X86_MATMUL_F32(TYPE)                                                                     \
+    static void matmul_f32_##TYPE(float *y, size_t ldy, const struct kern_matrix *w,             \
+                                  const float *x, size_t ldx, size_t n_tokens, size_t group0,    \
+                                  size_t group1, float *values)                                  \
+    {                                                                                            \
+        if (n_tokens < FEW_F32_TOKENS)                                                           \
+            few_type(QTYPE_##TYPE, y, ldy, w, x, ldx, n_tokens, group0, group1);                 \
+        else                                                                                     \
+            many_type(QTYPE_##TYPE, y, ldy, w, x, ldx, n_tokens, group0, group1, values);        \
+    }
+X86_EACH_TYPE(X86_MATMUL_F32)
+X86_MATMUL_F32(F32)
+X86_MATMUL_F32(F16)
+X86_MATMUL_F32(BF16)
+
 static void matmul_f32(float *y, size_t ldy, const struct kern_matrix *w, const float *x,
                        size_t ldx, size_t n_tokens, size_t group0, size_t group1, void *scratch)
 {
-    struct pack_layout l = pack_layout(w->type, w->n_cols);
-    for (size_t gi = group0; gi < group1; gi++) {
-        const float *b = (const float *)(w->data + gi * w->group_bytes);
-        if (w->type != QTYPE_F32) {
-            group_values(scratch, w, &l, gi);
-            b = scratch;
-        }
-        size_t row = gi * KERN_ROWS, left = w->n_rows - row, n = w->n_cols, t = 0;
-        __m256i rows = lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
-        for (; t + 8 <= n_tokens; t += 8)
-            tile_f32(8, y + t * ldy + row, ldy, b, x + t * ldx, ldx, n, rows);
-        for (; t + 4 <= n_tokens; t += 4)
-            tile_f32(4, y + t * ldy + row, ldy, b, x + t * ldx, ldx, n, rows);
-        for (; t < n_tokens; t++)
-            tile_f32(1, y + t * ldy + row, ldy, b, x + t * ldx, ldx, n, rows);
+#define X86_MATMUL_F32_CASE(TYPE)                                                                \
+    case QTYPE_##TYPE:                                                                           \
+        matmul_f32_##TYPE(y, ldy, w, x, ldx, n_tokens, group0, group1, scratch);                 \
+        break;
+    switch (w->type) {
+    X86_EACH_TYPE(X86_MATMUL_F32_CASE)
+    X86_MATMUL_F32_CASE(F32)
+    X86_MATMUL_F32_CASE(F16)
+    X86_MATMUL_F32_CASE(BF16)
+    default: break;
     }
+#undef X86_MATMUL_F32_CASE
 }
 
 #endif
