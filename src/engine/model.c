@@ -19,10 +19,8 @@
 #include "engine/kv.h"
 #include "engine/weights.h"
 
-static const struct arch *const archs[] = {
-    &arch_llama, &arch_qwen2, &arch_qwen3, &arch_gemma2, &arch_gemma3, &arch_gpt2, &arch_phi2,
-    &arch_phi3, &arch_minicpm, &arch_granite, &arch_minicpm3,
-};
+#define ARCH_ADDRESS(X) &arch_##X,
+static const struct arch *const archs[] = {MODEL_ARCHS(ARCH_ADDRESS)};
 enum { N_ARCHS = sizeof archs / sizeof archs[0] };
 
 /* Ranges that no known model leaves; inside them no size computed below overflows. */

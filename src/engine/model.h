@@ -76,7 +76,7 @@ struct mla {
     float *q_a_norm, *kv_a_norm;                     /* [q_lora], [kv_lora] */
 };
 
-/* One architecture is one file arch_*.c with one of these, listed in model.c. */
+/* One architecture is one of these in a file arch_*.c, and its name in MODEL_ARCHS. */
 struct arch {
     const char *name;         /* general.architecture */
     bool layer_norm;          /* LayerNorm with bias, else RMSNorm */
@@ -87,8 +87,12 @@ struct arch {
     /* All layers over the rows of one pass; leaves the residual stream in p->x. */
     int (*forward)(struct pass *p, struct idem_err *err);
 };
-extern const struct arch arch_llama, arch_qwen2, arch_qwen3, arch_gemma2, arch_gemma3, arch_gpt2,
-    arch_phi2, arch_phi3, arch_minicpm, arch_granite, arch_minicpm3;
+/* The table of architectures: each X is the end of a name arch_X. */
+#define MODEL_ARCHS(each) \
+    each(llama) each(qwen2) each(qwen3) each(gemma2) each(gemma3) each(gpt2) each(phi2) \
+    each(phi3) each(minicpm) each(granite) each(minicpm3)
+#define MODEL_DECLARE_ARCH(X) extern const struct arch arch_##X;
+MODEL_ARCHS(MODEL_DECLARE_ARCH)
 
 /* The decoders of arch_llama.c and arch_gemma2.c, for architectures that differ from them in
  * hyperparameters and optional tensors only. */
