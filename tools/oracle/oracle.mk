@@ -25,9 +25,11 @@ oracle-sample: $(BUILD)/peers/sampler_eval
 	$(ORACLE_PY) tools/oracle_sample.py --compare $< --cases $(SAMPLE_CASES)
 
 # Tiny models of every architecture with transformers' logits: tests/data/arch (docs/architectures.md).
+# ONLY: those whose names begin so.
+ONLY ?=
 arch: $(BUILD)/idem
 	@test -x $(ORACLE_PY) || { echo 'no $(ORACLE_PY): make oracle makes it, or name one by ORACLE_PY='; exit 1; }
-	$(ORACLE_PY) tools/oracle/make_arch.py --converter $(BUILD)/idem --keep $(BUILD)/arch
+	$(ORACLE_PY) tools/oracle/make_arch.py --converter $(BUILD)/idem --keep $(BUILD)/arch --only '$(ONLY)'
 
 # A test that found no model ends with 77: skipped, not failed.
 MODEL_TEST = IDEM=$(abspath $(BUILD))/idem IDEM_MODELS=$(IDEM_MODELS) python3 tests/models/$(1) \
