@@ -19,6 +19,8 @@ struct backend_description {
     char model_digest[65];    /* SHA-256 of the file */
     char arch[32], tokenizer[64], chat_family[32], kernels[16];
     uint32_t n_vocab, n_ctx;
+    uint64_t weight_bytes, kv_bytes_per_token;   /* memory; 0: not known */
+    uint64_t memory_limit;    /* what this machine, or this process's control group, has */
 };
 
 struct backend_logits {       /* handed to the callback of step */

@@ -51,6 +51,11 @@ static int describe(struct backend *b, struct backend_description *d, struct ide
     struct local *l = local_of(b);
     const struct idem_model_info *i = idem_model_info(l->model);
     *d = (struct backend_description){.n_vocab = i->n_vocab, .n_ctx = i->n_ctx};
+    struct idem_memory memory;
+    idem_model_memory(l->model, 0, &memory);
+    d->weight_bytes = memory.weights;
+    d->kv_bytes_per_token = i->kv_bytes_per_block / 64;
+    d->memory_limit = memory.limit;
     copy(d->name, sizeof d->name, "local");
     copy(d->version, sizeof d->version, IDEM_VERSION);
     bool by_context = i->rope && (strcmp(i->rope, "long") == 0 || strcmp(i->rope, "short") == 0);

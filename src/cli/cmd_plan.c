@@ -128,6 +128,20 @@ static void json_idle(struct json *j, const struct plan *p, uint32_t n_vocab)
     json_end(j);
 }
 
+static void print_memory(struct buf *out, const struct experiment *e, const struct plan_estimate *x)
+{
+    const struct backend_description *d = &e->model;
+    char weights[32], cache[32], token[32], limit[32];
+    if (d->weight_bytes == 0)
+        return;
+    cli_bytes(weights, d->weight_bytes);
+    cli_bytes(cache, x->cache_tokens * d->kv_bytes_per_token);
+    cli_bytes(token, d->kv_bytes_per_token);
+    cli_bytes(limit, d->memory_limit);
+    buf_addf(out, "memory     weights %s, KV cache at most %s (%" PRIu64 " tokens of %s); this machine has %s\n",
+             weights, cache, x->cache_tokens, token, limit);
+}
+
 static void print_text(struct buf *out, const struct experiment *e, const struct plan_estimate *x,
                        const struct plan_rates *rates)
 {
@@ -157,6 +171,7 @@ static void print_text(struct buf *out, const struct experiment *e, const struct
              x->fresh_decode_tokens);
     buf_addf(out, "time       at most %s here (measured: prefill %.0f, decode %.0f tok/s, %.0f for eight)\n",
              time, rates->prefill, rates->decode_1, rates->decode_8);
+    print_memory(out, e, x);
     buf_addf(out, "disk       about %s\n", disk);
     buf_addf(out, "can show   with %" PRIu64 " recomputations and no difference among them: at most %.3g %% of "
              "computations differ (confidence %g)\n", x->n_computations, 100 * x->detectable,
@@ -184,11 +199,12 @@ static void print_json(struct buf *out, const struct experiment *e, const struct
     json_end(&j);
     static const char *const names[] = {
         "prefill_tokens", "decode_tokens", "fresh_prefill_tokens", "fresh_decode_tokens", "disk_bytes",
-        "n_computations",
+        "n_computations", "weight_bytes", "kv_cache_bytes", "memory_limit_bytes",
     };
     const uint64_t values[] = {
         x->prefill_tokens, x->decode_tokens, x->fresh_prefill_tokens, x->fresh_decode_tokens, x->disk_bytes,
-        x->n_computations,
+        x->n_computations, e->model.weight_bytes, x->cache_tokens * e->model.kv_bytes_per_token,
+        e->model.memory_limit,
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         json_key(&j, names[i]);
@@ -252,7 +268,7 @@ const struct cli_command cli_plan = {
     .description =
         "Reads the experiment FILE (YAML; docs/experiment.md explains it), opens its model, and prints "
         "the expanded grid: prompts, settings, host states and trials, the tokens that will be computed "
-        "at most, an estimate of time and disk from a short measurement on this machine, and the "
+        "at most, an estimate of time, memory and disk from a short measurement on this machine, and the "
         "smallest share of differing computations that would be seen. A hyperparameter that the file "
         "sets and that changes nothing (top_k of a greedy setting) is named with the reason. Nothing "
         "is written.",

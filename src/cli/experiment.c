@@ -15,7 +15,6 @@ int experiment_open(struct experiment *e, const struct cli_args *a, const char *
     *e = (struct experiment){0};
     buf_init(&e->model_path, PATH_BYTES);
     struct plan_options o = {.limit_prompts = a->limit};
-    struct backend_description d;
     e->plan = plan_open(path, &o, err);
     if (!e->plan)
         return -1;
@@ -23,9 +22,9 @@ int experiment_open(struct experiment *e, const struct cli_args *a, const char *
     if (catalogue_resolve(model, &e->model_path, err) != 0)
         return a->model ? -1 : err_prefix(err, "%s", path);
     e->backend = cli_open_backend(a, e->model_path.data, err);
-    if (!e->backend || e->backend->ops->describe(e->backend, &d, err) != 0)
+    if (!e->backend || e->backend->ops->describe(e->backend, &e->model, err) != 0)
         return -1;
-    return plan_expand(e->plan, d.model_digest, d.numerics, err);
+    return plan_expand(e->plan, e->model.model_digest, e->model.numerics, err);
 }
 
 void experiment_release(struct experiment *e)

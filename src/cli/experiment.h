@@ -10,6 +10,7 @@
 struct experiment {
     struct plan *plan;          /* expanded */
     struct backend *backend;
+    struct backend_description model;
     struct buf model_path;
 };
 

@@ -62,6 +62,10 @@ void plan_estimate(const struct plan *p, const uint32_t *prompt_tokens,
         uint64_t decode = (uint64_t)set->max_new_tokens * set->num_beams;
         uint64_t prefill = prompt_tokens ? prompt_tokens[t->prompt]
                                          : strlen(p->prompts[t->prompt].text) / 3 + 1;
+        uint64_t together = batch > set->num_beams ? batch : set->num_beams;
+        uint64_t held = together * (prefill + set->max_new_tokens);
+        if (held > out->cache_tokens)
+            out->cache_tokens = held;
         if (seeds && t->prompt == last_prompt)
             prefill = 0;          /* a prompt's SEEDS trials compute it once */
         if (seeds)

@@ -153,6 +153,8 @@ struct plan_estimate {
     uint64_t fresh_prefill_tokens, fresh_decode_tokens;   /* of these: computed anew by purpose */
     double seconds;               /* with the SEEDS trials unshared: an upper bound */
     uint64_t disk_bytes;
+    uint64_t cache_tokens;        /* at most in the KV cache at once: sequences decoded together,
+                                     each with its prompt and all its new tokens */
     uint64_t n_computations;      /* fresh trials that are compared with another: all but one of
                                      each group of equal (prompt, setting, seed, sample) */
     double detectable;            /* upper bound at decision.confidence of the share that differs,
