@@ -163,7 +163,7 @@ static void pack_row_2k(uint8_t *group, const struct pack_layout *l, const uint8
 /* The scale of 16 columns of Q3_K, from 12 bytes of 6-bit numbers. */
 static uint8_t q3_scale(const uint8_t *s, unsigned k)
 {
-    unsigned low = k < 8 ? s[k] & 15u : s[k - 8] >> 4u, high = (s[8 + k % 4] >> (2 * (k / 4))) & 3u;
+    unsigned low = k < 8 ? s[k] & 15u : s[k - 8] >> 4u, high = (unsigned)(s[8 + k % 4] >> (2 * (k / 4))) & 3u;
     return (uint8_t)((low | high << 4) - 32u);
 }
 
@@ -198,7 +198,7 @@ static void pack_row_4xs(uint8_t *group, const struct pack_layout *l, const uint
         put_f16(s, r, row);
         for (unsigned j = 0; j < 8; j++) {
             uint8_t *q = group + (sb * 8 + j) * l->q_bytes + 4 * r;
-            unsigned sc = ((row[4 + j / 2] >> (4 * (j % 2))) & 15u) | ((high >> (2 * j)) & 3u) << 4;
+            unsigned sc = ((unsigned)(row[4 + j / 2] >> (4 * (j % 2))) & 15u) | ((high >> (2 * j)) & 3u) << 4;
             s[16 + 8 * j + r] = (uint8_t)(sc - 32u);
             for (size_t v = 0; v < 4; v++)
                 put32(q + 32 * v, get32(row + 8 + 16 * j + 4 * v));
