@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * idem inspect: what is in a model file, and what of it idem can run. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/digest.h"
+#include "base/err.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/catalogue.h"
@@ -27,6 +29,8 @@ struct facts {
     size_t n_types;
     const struct idem_model_info *info;   /* of the vocabulary, or of the whole model */
     struct idem_memory memory;            /* if it runs */
+    struct idem_err chat;                 /* why no conversation can be rendered; code 0: one can */
+    bool chat_system;                     /* one with a system message too */
     char digest[65];
     bool runs;
     const char *why_not;                  /* "" if it runs */
@@ -99,6 +103,18 @@ static void print_memory(struct buf *out, const struct idem_model_info *m, const
         buf_addf(out, ": %" PRIu32 " tokens fit\n", x->longest);
 }
 
+static void print_template(struct buf *out, const struct facts *f)
+{
+    buf_addf(out, "%-14s ", "template");
+    if (!f->template.data)
+        buf_adds(out, "none: --chat needs --chat-template\n");
+    else if (f->chat.code != IDEM_OK)
+        buf_addf(out, "%zu bytes; idem cannot render it: %s\n", f->template.len, f->chat.msg);
+    else
+        buf_addf(out, "%zu bytes; idem renders it, %s a system message\n", f->template.len,
+                 f->chat_system ? "also with" : "but not with");
+}
+
 static void print_text(struct buf *out, const struct facts *f)
 {
     char size[32];
@@ -133,10 +149,7 @@ static void print_text(struct buf *out, const struct facts *f)
     if (m)
         buf_addf(out, "%-14s %s, %" PRIu32 " tokens; bos %d, eos %d, unk %d, pad %d\n", "tokenizer",
                  m->tokenizer, m->n_vocab, m->bos, m->eos, m->unk, m->pad);
-    if (m && m->chat_family)
-        buf_addf(out, "%-14s %s\n", "template", m->chat_family);
-    else
-        buf_addf(out, "%-14s %s\n", "template", f->template.data ? "unknown to idem" : "none");
+    print_template(out, f);
     if (f->runs)
         buf_addf(out, "%-14s yes, kernels: %s\n", "idem runs it", m->kernels);
     else
@@ -216,6 +229,11 @@ static void print_json(struct buf *out, const struct facts *f)
     json_end(&j);
     json_key(&j, "has_template");
     json_bool(&j, f->template.data != NULL);
+    json_key(&j, "template_renders");
+    json_bool(&j, f->template.data && f->chat.code == IDEM_OK);
+    json_key(&j, "template_takes_system");
+    json_bool(&j, f->chat_system);
+    member(&j, "template_error", f->template.data && f->chat.code != IDEM_OK ? f->chat.msg : NULL, strlen(f->chat.msg));
     if (f->info)
         vocab_json(&j, f->info);
     if (f->info && f->runs) {
@@ -259,6 +277,23 @@ static struct idem_model *open_model(const struct cli_args *a, const char *path,
     return m;
 }
 
+/* Whether the template takes a plain conversation, and a system message before it. */
+static void try_template(const struct idem_model *m, struct facts *f)
+{
+    static const struct idem_message msgs[] = {{"system", "Be brief."}, {"user", "Hello"}};
+    char *text = NULL;
+    if (!m) {
+        err_set(&f->chat, IDEM_ERR_UNSUPPORTED, "the vocabulary cannot be read");
+        return;
+    }
+    if (idem_chat_render(m, msgs + 1, 1, true, &text, &f->chat) == 0) {
+        free(text);
+        f->chat_system = idem_chat_render(m, msgs, 2, true, &text, NULL) == 0;
+        if (f->chat_system)
+            free(text);
+    }
+}
+
 static int inspect(const struct cli_args *a)
 {
     struct idem_err err = {0}, why = {0};
@@ -278,6 +313,7 @@ static int inspect(const struct cli_args *a)
         rc = file_digest(path.data, f.digest, &err);
     if (rc == 0) {
         m = open_model(a, path.data, &f, &why);
+        try_template(m, &f);
         (a->json ? print_json : print_text)(&out, &f);
     }
     rc = rc == 0 ? cli_write_buf(a, &out) : cli_fail(a, &err);

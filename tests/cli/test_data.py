@@ -6,6 +6,7 @@ import pty
 import re
 import struct
 import subprocess
+import tempfile
 
 from harness import ROOT, TINY, check
 
@@ -177,6 +178,15 @@ def chat(idem):
     check(out["prompt_tokens"] == ids, "generate --chat has another prompt than tokenize --chat")
     system = json.loads(idem.ok("tokenize", TINY, "hello", "--chat", "--system", "be kind", "--json"))["tokens"]
     check([t["id"] for t in system].count(1) == 3, "no system message")
+    named = [json.loads(idem.ok("tokenize", TINY, "hello", "--chat", "--json", "--chat-template", t))["tokens"]
+             for t in ("chatml", "phi2", "alpaca")]
+    check([t["id"] for t in named[0]] == ids and named[1] != named[0] != named[2], "templates by name")
+    with tempfile.NamedTemporaryFile("w", suffix=".jinja") as file:
+        file.write("{{ messages[0].content ~ day ~ strftime_now('%d %b %Y') }}{{ 'x' if a is true }}")
+        file.flush()
+        out = idem.ok("tokenize", TINY, "Hi ", "--chat", "--json", "--chat-template", file.name, "--chat-var", "day=on ",
+                      "--chat-var", "a=true", "--chat-var", "strftime_now=2024-02-29")
+        check("".join(t["text"] for t in json.loads(out)["tokens"]) == "Hi on 29 Feb 2024x", f"a template of a file: {out}")
 
 
 STATES = [[], ["--threads", "1"], ["--threads", "3"], ["--chunk", "1"], ["--chunk", "3", "--threads", "2"],
@@ -223,6 +233,8 @@ def inspect(idem):
     check(out["file_bytes"] == TINY.stat().st_size, "file_bytes")
     check({t["type"] for t in out["types"]} == {"F32", "Q8_0"}, "types")
     check(b"idem runs it   yes" in idem.ok("inspect", TINY), "text")
+    check(out["template_renders"] is True and out["template_takes_system"] is True and out["template_error"] is None,
+          "its template")
     vocab = ROOT / "tests/data/vocab/gpt-2.gguf"
     if vocab.exists():
         only = json.loads(idem.ok("inspect", vocab, "--json"))
