@@ -163,6 +163,14 @@ static void json_prompts(struct json *j, const struct plan *p)
         json_key(j, "text"), json_strz(j, q->text);
         json_key(j, "system"), json_strz(j, q->system);
         json_key(j, "chat"), json_bool(j, q->chat);
+        if (q->chat_template)
+            json_key(j, "chat_template"), json_strz(j, q->chat_template);
+        if (q->n_chat_vars) {
+            json_key(j, "chat_vars"), json_begin(j, '{');
+            for (size_t k = 0; k < q->n_chat_vars; k++)
+                json_key(j, q->chat_vars[k].name), json_strz(j, q->chat_vars[k].value);
+            json_end(j);
+        }
         json_end(j);
     }
     json_end(j);

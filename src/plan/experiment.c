@@ -38,10 +38,50 @@ static const char *parse_id(const struct plan_yaml *y, struct fy_node *node, con
 
 /* ---- prompts -------------------------------------------------------------------------------- */
 
+static int compare_vars(const void *a, const void *b)
+{
+    return strcmp(((const struct idem_chat_var *)a)->name, ((const struct idem_chat_var *)b)->name);
+}
+
+/* chat_template and chat_vars of a prompt; the variables in the order of their names. */
+static int parse_chat(struct plan_parse *c, const struct plan_yaml *y, struct fy_node *node,
+                      struct plan_prompt *q, struct idem_err *err)
+{
+    struct arena *a = &c->p->arena;
+    struct fy_node *n, *key, *value;
+    void *at = NULL;
+    if ((n = plan_yaml_get(node, "chat_template")) &&
+        !(q->chat_template = plan_yaml_text(y, n, "chat_template of a prompt", PLAN_MAX_TEXT, a, err)))
+        return -1;
+    if (n && !q->chat)
+        return plan_yaml_err(y, n, err, "prompt '%s' has a chat_template but is not chat; write 'chat: true' or "
+                             "take it out", q->id);
+    if (!(n = plan_yaml_get(node, "chat_vars")))
+        return 0;
+    if (!q->chat || !plan_yaml_is_mapping(n))
+        return plan_yaml_err(y, n, err, "chat_vars of prompt '%s' must be names with values, beside 'chat: true'", q->id);
+    struct idem_chat_var *vars = arena_array(a, PLAN_MAX_CHAT_VARS, sizeof *vars);
+    if (!vars)
+        return err_memory(err, "variables of a chat template", PLAN_MAX_CHAT_VARS);
+    while (plan_yaml_pair(n, &at, &key, &value)) {
+        if (q->n_chat_vars == PLAN_MAX_CHAT_VARS)
+            return plan_yaml_err(y, n, err, "prompt '%s' has more than %d chat_vars", q->id, PLAN_MAX_CHAT_VARS);
+        struct idem_chat_var *v = &vars[q->n_chat_vars++];
+        if (!(v->name = plan_yaml_text(y, key, "a name in chat_vars", 64, a, err)) ||
+            !(v->value = plan_yaml_text(y, value, "a value in chat_vars", PLAN_MAX_TEXT, a, err)))
+            return -1;
+        if (v->name[strspn(v->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")])
+            return plan_yaml_err(y, key, err, "'%s' is no name of a variable: letters, digits and _ only", v->name);
+    }
+    qsort(vars, q->n_chat_vars, sizeof *vars, compare_vars);
+    q->chat_vars = vars;
+    return 0;
+}
+
 static int parse_prompt(struct plan_parse *c, const struct plan_yaml *y, struct fy_node *node,
                         struct plan_prompt *q, struct idem_err *err)
 {
-    static const char *const allowed[] = {"id", "kind", "text", "chat", "system", NULL};
+    static const char *const allowed[] = {"id", "kind", "text", "chat", "system", "chat_template", "chat_vars", NULL};
     struct arena *a = &c->p->arena;
     struct fy_node *id, *kind, *text, *n;
     if (plan_yaml_keys(y, node, "a prompt", allowed, err) ||
@@ -61,12 +101,20 @@ static int parse_prompt(struct plan_parse *c, const struct plan_yaml *y, struct 
             return plan_yaml_err(y, n, err, "prompt '%s' has a system message but is not chat; "
                                  "write 'chat: true' or take it out", q->id);
     }
+    if (parse_chat(c, y, node, q, err))
+        return -1;
     struct digest d = {0};
     if (digest_init(&d))
         return err_memory(err, "a digest", 0);
     digest_str(&d, q->chat ? "chat" : "raw", q->chat ? 4 : 3);
     digest_str(&d, q->system ? q->system : "", q->system ? strlen(q->system) : 0);
     digest_str(&d, q->text, strlen(q->text));
+    if (q->chat_template || q->n_chat_vars)
+        digest_str(&d, q->chat_template ? q->chat_template : "", q->chat_template ? strlen(q->chat_template) : 0);
+    for (size_t i = 0; i < q->n_chat_vars; i++) {
+        digest_str(&d, q->chat_vars[i].name, strlen(q->chat_vars[i].name));
+        digest_str(&d, q->chat_vars[i].value, strlen(q->chat_vars[i].value));
+    }
     digest_final(&d, q->digest);
     return 0;
 }

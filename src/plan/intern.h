@@ -12,7 +12,8 @@
 enum {
     PLAN_MAX_PROMPTS = 100000, PLAN_MAX_SETTINGS = 1000, PLAN_MAX_HOSTS = 1000,
     PLAN_MAX_SEEDS = 100000, PLAN_MAX_TRIALS = 10000000, PLAN_MAX_TEXT = 1 << 20,
-    PLAN_MAX_LINE = 2000, PLAN_MAX_ID = 64, PLAN_MAX_TOP = 1000
+    PLAN_MAX_LINE = 2000, PLAN_MAX_ID = 64, PLAN_MAX_TOP = 1000,
+    PLAN_MAX_CHAT_VARS = 16
 };
 
 /* A rectangle of the grid: these prompts x these settings x the first n_seeds seeds, each

@@ -20,6 +20,7 @@
 #include "base/arena.h"
 #include "base/digest.h"
 #include "base/err.h"
+#include "idem.h"
 #include "record/record.h"
 
 enum { PLAN_N_PURPOSES = REC_PURPOSE_CONTROL_CAPTURE + 1 };
@@ -28,8 +29,11 @@ struct plan_prompt {
     const char *id, *kind;        /* kind: free word such as "fact" */
     const char *text;             /* UTF-8, not empty */
     const char *system;           /* NULL, or the system message; with chat only */
-    bool chat;                    /* rendered by the model's chat template, else raw */
-    char digest[DIGEST_HEX];      /* of chat, system and text: what the key names */
+    bool chat;                    /* rendered by a chat template, else raw */
+    const char *chat_template;    /* NULL: the model's own; a name or a template (idem.h) */
+    const struct idem_chat_var *chat_vars;   /* of the template */
+    size_t n_chat_vars;
+    char digest[DIGEST_HEX];      /* of all of these but id and kind: what the key names */
 };
 
 struct plan_setting {
@@ -113,7 +117,8 @@ int plan_expand(struct plan *p, const char *model_digest, const char *numerics,
  * database keeps it, so that a report needs nothing else. After plan_expand. Shape:
  *   {"name", "hypothesis", "title", "question", "model", "model_digest", "numerics", "digest",
  *    "n_prompts_declared", "n_trials", "n_top", "n_repeats", "seeds": [n, …],
- *    "prompts":  [{"id", "kind", "text", "system"|null, "chat"}, …],
+ *    "prompts":  [{"id", "kind", "text", "system"|null, "chat", "chat_template", "chat_vars": {name: value}}, …],
+ *                 (the last two if given)
  *    "settings": [{"id", "factor"|null, "level"|null, "values": {hyperparameter: value, …}}, …],
  *    "hosts":    [{"id", "threads", "batch", "chunk", "cache"}, …],
  *    "claims":   [{"id", "text", "factor", "settings": [index, …], "levels": ["0.1", …]}, …],

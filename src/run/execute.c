@@ -278,7 +278,9 @@ int run_prompt_ids(struct backend *b, const struct plan_prompt *p, int32_t **ids
                    struct idem_err *err)
 {
     char *rendered = NULL;
-    int rc = p->chat ? b->ops->chat(b, p->system, p->text, NULL, &rendered, err) : 0;
+    struct idem_chat_options o = {.chat_template = p->chat_template, .vars = p->chat_vars,
+                                  .n_vars = p->n_chat_vars, .add_generation_prompt = true};
+    int rc = p->chat ? b->ops->chat(b, p->system, p->text, &o, &rendered, err) : 0;
     const char *text = p->chat ? rendered : p->text;
     if (rc == 0)
         rc = b->ops->tokenize(b, text, strlen(text), p->chat ? BACKEND_TEXT_CHAT : BACKEND_TEXT_PLAIN, ids, n, err);

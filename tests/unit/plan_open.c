@@ -155,6 +155,32 @@ static void test_sampling(void **state)
     plan_close(p);
 }
 
+/* Template and variables are part of what a prompt is. */
+static void test_chat(void **state)
+{
+    (void)state;
+    struct idem_err err = {0};
+    struct plan *p = plan_open(DIR_PLAN "good-chat.yaml", NULL, &err);
+    if (!p)
+        fail_msg("%s", err.msg);
+    const struct plan_prompt *q = p->prompts;
+    assert_int_equal(p->n_prompts, 5);
+    assert_string_equal(q[1].chat_template, "alpaca");
+    assert_null(q[2].chat_template);
+    assert_int_equal(q[3].n_chat_vars, 2);
+    assert_string_equal(q[3].chat_vars[0].name, "date_string");
+    assert_string_equal(q[3].chat_vars[1].value, "false");
+    assert_string_not_equal(q[1].digest, q[2].digest);
+    assert_string_not_equal(q[2].digest, q[3].digest);
+    assert_int_equal(plan_expand(p, q[0].digest, "n", &err), 0);
+    char *json = plan_json(p);
+    assert_non_null(json);
+    assert_non_null(strstr(json, "\"chat_template\": \"alpaca\""));
+    assert_non_null(strstr(json, "\"chat_vars\": {\"date_string\": \"1 Jan 2025\", \"enable_thinking\": \"false\"}"));
+    free(json);
+    plan_close(p);
+}
+
 /* Claims put the base and the levels in the order claimed; top_k off counts as the largest. */
 static void test_claims(void **state)
 {
@@ -216,7 +242,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad_files), cmocka_unit_test(test_missing_file),
-        cmocka_unit_test(test_good_file), cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_good_file), cmocka_unit_test(test_chat),
+        cmocka_unit_test(test_claims),
         cmocka_unit_test(test_limit),     cmocka_unit_test(test_h1),
         cmocka_unit_test(test_sampling),
     };
