@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """`sampler: llama.cpp` beside a real llama-server.
 
-    LLAMA_CPP=folder IDEM_MODELS=folder python3 tests/peers/sampler_llama.py --eval PROGRAM
+    LLAMA_CPP=folder IDEM_MODELS=folder python3 tests/peers/sampler_llama.py --eval PROGRAM [--write FILE]
 
 For a few prompts the server tells the log-probabilities of its whole vocabulary, and, for many
 settings, which tokens are left after its chain and with what probability (/completion, n_probs,
@@ -14,6 +14,9 @@ Equal means: the same number of survivors, their sorted probabilities within 2e-
 same tokens, but for those that come as close to the last survivor. The server computes in binary32
 and prints logarithms, so a token on a threshold may fall on either side: a set that differs must be
 what idem gives with top_p, typical_p or min_p moved by 1e-5; such cases are counted.
+--write keeps what the server said in a fixture of tests/unit/sample_llama.c: of each prompt the best
+600 tokens and those of the window, renumbered, and for each setting with a top_k up to 500 the
+survivors.
 Exits with 77 where there is no llama-server or no model."""
 import argparse
 import itertools
@@ -178,6 +181,33 @@ def moved(s):
         yield s | {k: near[k](s[k], d) for k, d in zip(near, steps)}
 
 
+class Fixture:
+    def __init__(self, path):
+        self.path, self.prompts = path, []
+
+    def prompt(self, ids, logits):
+        order = sorted(range(len(logits)), key=lambda i: -logits[i])[:600]
+        kept = sorted(set(order) | set(ids[-64:]))
+        self.new = {old: i for i, old in enumerate(kept)}
+        self.prompts.append({"context": [self.new[i] for i in ids[-64:]], "cases": [],
+                             "logits": [float(f"{logits[i]:.9g}") for i in kept]})
+
+    def case(self, sampler, s, theirs):
+        if not 0 < s["top_k"] <= 500:
+            return              # looks at more than the fixture has
+        best = sorted(theirs.items(), key=lambda x: -x[1])
+        self.prompts[-1]["cases"].append({
+            "settings": {"sampler": sampler, **s}, "n": len(best),
+            "ids": [self.new[i] for i, _ in best[:50]],
+            "probs": [float(f"{x:.7g}") for _, x in best[:50]]})
+
+    def write(self):
+        with open(self.path, "w", encoding="utf-8") as f:
+            lines = ",\n".join(json.dumps(p, separators=(",", ":")).replace('{"settings"', '\n{"settings"')
+                               for p in self.prompts)
+            f.write('{"made_by":"tests/peers/sampler_llama.py --write","prompts":[\n' + lines + "\n]}\n")
+
+
 def settings():
     """(sampler, settings): the defaults, each value alone on the best 500, a few on the whole
     vocabulary (answers of several megabytes), and mixtures."""
@@ -198,6 +228,7 @@ def settings():
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--eval", required=True)
+    p.add_argument("--write", metavar="FILE")
     a = p.parse_args()
     folder = os.environ.get("LLAMA_CPP")
     program = pathlib.Path(folder or "/nowhere") / "build/bin/llama-server"
@@ -206,6 +237,7 @@ def main():
         sys.exit(77)
     model = find_models(["smollm2-135m-instruct"])[0][1]
     server, evaluate = Server(str(program), model), Eval(a.eval)
+    fixture = Fixture(a.write)
     n_cases = n_equal = n_moved = 0
     wrong = []
     try:
@@ -214,9 +246,11 @@ def main():
             raw = server.raw(ids)
             n = len(raw)
             shift = shift_of(server, ids, raw, n)
-            logits = [x + shift for x in raw]
+            logits = [struct.unpack("=f", struct.pack("=f", x + shift))[0] for x in raw]
+            fixture.prompt(ids, logits)
             for sampler, s in settings():
                 theirs = server.left(ids, n, s)
+                fixture.case(sampler, s, theirs)
                 n_cases += 1
                 if same(evaluate(sampler, s, ids, logits), theirs):
                     n_equal += 1
@@ -228,6 +262,8 @@ def main():
                                  f"{len(theirs)}")
     finally:
         server.close()
+    if a.write and not wrong:
+        fixture.write()
     print(f"sampler beside llama-server: {n_cases} cases, {n_equal} equal, {n_moved} with a "
           f"threshold moved by 1e-5, {len(wrong)} wrong")
     for w in wrong[:20]:
