@@ -246,12 +246,14 @@ const struct cli_command cli_generate = {
         "Settings have the names and the meaning of Hugging Face's generate(): without --do-sample the "
         "most likely token is taken; --num-beams N searches with N beams and gives the best sequence, or the "
         "best --num-return-sequences, each with its score (sum of the log-probabilities / length to the "
-        "power of --length-penalty). The same command gives the same bits on every machine, whatever "
-        "its threads and batch.",
+        "power of --length-penalty). --sampler llama.cpp and --sampler ollama follow the chain and the "
+        "defaults of those programs instead. An option that changes nothing under the others is noted. "
+        "The same command gives the same bits on every machine, whatever its threads and batch.",
     .examples = "idem generate smollm2-135m-instruct -p 'The capital of France is'\n"
                 "idem generate smollm2-135m-instruct -p 'The capital of France is' --max-new-tokens 20 "
                 "--do-sample --temperature 0.7 --top-p 0.9 --top-k 50 --repetition-penalty 1.2 "
                 "--no-repeat-ngram-size 2 --num-return-sequences 1 --seed 42\n"
+                "idem generate model.gguf -p 'Once upon a time' --sampler llama.cpp --seed 1\n"
                 "idem generate model.gguf --chat -p 'Write a haiku.' --quiet",
     .groups = groups, .exec = generate,
 };
