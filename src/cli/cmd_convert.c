@@ -10,10 +10,14 @@ enum { OUT_MAX = 1 << 16 };
 
 struct bar { struct cli_progress progress; const volatile sig_atomic_t *stop; };
 
-static bool show(void *ctx, double done)
+static bool show(void *ctx, uint64_t done, uint64_t total)
 {
     struct bar *b = ctx;
-    cli_progress_show(&b->progress, done, -1, NULL);
+    char part[32], whole[32], detail[80];
+    cli_bytes(part, done);
+    cli_bytes(whole, total);
+    snprintf(detail, sizeof detail, "%s of %s", part, whole);
+    cli_progress_show(&b->progress, total ? (double)done / (double)total : 1, -1, detail);
     return !*b->stop;
 }
 

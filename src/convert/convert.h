@@ -14,8 +14,8 @@ enum convert_type { CONVERT_AUTO = 0, CONVERT_F32, CONVERT_F16, CONVERT_BF16, CO
 struct convert_options {
     const char *dir, *out;
     enum convert_type type;      /* AUTO: BF16 for a checkpoint in bfloat16, else F16 */
-    /* Hears the share that is done, returns false to stop. May be NULL. */
-    bool (*progress)(void *ctx, double done);
+    /* Hears how many bytes of the weights are converted, returns false to stop. May be NULL. */
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *ctx;
 };
 

@@ -34,9 +34,9 @@ int tensors_plan(struct tensors *ts, const struct hfconf *c, struct checkpoint *
 void tensors_release(struct tensors *ts);
 int tensors_declare(const struct tensors *ts, struct gguf_writer *w, struct idem_err *err);
 
-/* Converts and writes all of them, a few megabytes at a time. progress (may be NULL) hears the share
- * that is done and returns false to stop. */
-typedef bool (*tensors_progress)(void *ctx, double done);
+/* Converts and writes all of them, a few megabytes at a time. progress (may be NULL) hears how many
+ * bytes of the checkpoint are done, and returns false to stop. */
+typedef bool (*tensors_progress)(void *ctx, uint64_t done, uint64_t total);
 int tensors_write(const struct tensors *ts, struct gguf_writer *w, tensors_progress progress, void *ctx,
                   struct idem_err *err);
 

@@ -93,7 +93,7 @@ struct report { tensors_progress fn; void *ctx; uint64_t done, total; };
 static int advance(struct report *r, uint64_t n, struct idem_err *err)
 {
     r->done += n;
-    if (r->fn && !r->fn(r->ctx, (double)r->done / (double)r->total))
+    if (r->fn && !r->fn(r->ctx, r->done, r->total))
         return err_set(err, IDEM_ERR_INTERRUPTED, "interrupted; nothing was written");
     return 0;
 }
@@ -110,7 +110,7 @@ static int write_one(const struct out_tensor *o, struct gguf_writer *w, struct c
     bool in_order = o->op == OP_COPY || o->op == OP_ADD_ONE;
     for (uint64_t from = 0; from < o->rows; from += step) {
         uint64_t n = o->rows - from < step ? o->rows - from : step, size = elem_bytes(o->src->dtype);
-        if (write_rows(o, w, k, from, n, err) != 0 || advance(report, n * o->cols, err) != 0)
+        if (write_rows(o, w, k, from, n, err) != 0 || advance(report, n * o->cols * size, err) != 0)
             return -1;
         if (in_order)
             safetensors_drop(o->file, o->src->offset + from * o->cols * size, n * o->cols * size);
@@ -124,7 +124,9 @@ int tensors_write(const struct tensors *ts, struct gguf_writer *w, tensors_progr
                   struct idem_err *err)
 {
     struct chunk k = {0};
-    struct report report = {progress, ctx, 0, ts->n_params ? ts->n_params : 1};
+    struct report report = {progress, ctx, 0, 0};
+    for (size_t i = 0; i < ts->n; i++)
+        report.total += ts->items[i].file ? ts->items[i].src->n_bytes : 0;
     int rc = 0;
     for (size_t i = 0; i < ts->n && rc == 0; i++)
         rc = write_one(&ts->items[i], w, &k, &report, err);

@@ -20,34 +20,42 @@ static int refuse(const struct vocab *v, const char *what, struct gguf_str s, st
                    v->tokenizer.doc.path, what, (int)(s.len < 64 ? s.len : 64), s.data);
 }
 
-/* The result of merge i; -1 with err if there is none. */
-static int64_t result_of(const struct vocab *v, const struct vocab_index *x, size_t i, char *text, size_t *split,
-                         struct idem_err *err)
+/* A merge as one text of m.len - 1 bytes and where its second part begins. */
+static int join(const struct vocab *v, struct gguf_str m, char text[MAX_PIECE], size_t *split, struct idem_err *err)
 {
-    struct gguf_str m = v->merges[i];
     const char *space = memchr(m.data, ' ', m.len);
     if (!space || m.len > MAX_PIECE)
         return refuse(v, "a merge is longer than a piece can be", m, err);
     *split = (size_t)(space - m.data);
     memcpy(text, m.data, *split);
     memcpy(text + *split, space + 1, m.len - *split - 1);
-    return vocab_index_find(x, text, m.len - 1);
+    return 0;
 }
 
-/* Scores by the order of merges. n_ways[id]: how many merges make it. */
+static bool is_normal(const struct vocab *v, int64_t id)
+{
+    return id >= 0 && v->types[id] == VOCAB_NORMAL;
+}
+
+/* Scores by the order of merges. n_ways[id]: how many merges make it. Added tokens are cut out of
+ * the text before anything is joined, so a merge that has to do with one is never used. */
 static int score(struct vocab *v, const struct vocab_index *x, uint32_t *n_ways, struct idem_err *err)
 {
     int64_t last = -1;
     float rank = 0;
     for (size_t i = 0; i < v->n_merges; i++) {
         char text[MAX_PIECE];
-        size_t split;
-        int64_t id = result_of(v, x, i, text, &split, err);
-        if (id < 0)
+        size_t split = 0;
+        size_t len = v->merges[i].len - 1;
+        if (join(v, v->merges[i], text, &split, err) != 0)
             return -1;
+        int64_t id = vocab_index_find(x, text, len);
+        if (!is_normal(v, id) || !is_normal(v, vocab_index_find(x, text, split)) ||
+            !is_normal(v, vocab_index_find(x, text + split, len - split)))
+            continue;
         if (id != last && n_ways[id])
             return refuse(v, "the merges of one piece do not stand together", v->tokens[id], err);
-        if (id != last && v->types[id] == VOCAB_NORMAL)
+        if (id != last)
             v->scores[id] = -(rank++);
         n_ways[id]++;
         last = id;
@@ -71,7 +79,7 @@ static int check_ways(const struct vocab *v, const struct vocab_index *x, const 
             if (((unsigned char)t.data[at] & 0xC0) == 0x80)
                 continue;
             int64_t a = vocab_index_find(x, t.data, at), b = vocab_index_find(x, t.data + at, t.len - at);
-            ways += a >= 0 && b >= 0 && v->types[a] == VOCAB_NORMAL && v->types[b] == VOCAB_NORMAL;
+            ways += is_normal(v, a) && is_normal(v, b);
         }
         if (ways != n_ways[i])
             return refuse(v, "two pieces can be joined that no merge joins", t, err);

@@ -3,11 +3,15 @@
 checkpoint: one thing at a time is broken in a good one, and the message must name it."""
 import hashlib
 import json
+import math
 import os
 import pathlib
 import resource
 import shutil
+import signal
 import struct
+import subprocess
+import time
 
 from harness import ROOT, check, refused
 
@@ -354,6 +358,35 @@ def full_disk(idem):
     check(not left, f"left behind: {left}")
 
 
+def interrupted(idem):
+    """Ctrl-C in the middle: 130, and nothing is left. The weights are a hole of 200 MB."""
+    folder = copy(idem, LLAMA3)
+    ff = 1 << 20
+    edit_json(folder, "config.json", lambda d: d.update(intermediate_size=ff))
+    doc, _ = header(folder / "model.safetensors")
+    end = 0
+    for name, t in doc.items():
+        if name != "__metadata__":
+            t["shape"] = [ff if n == 64 else n for n in t["shape"]]
+            n = 2 * math.prod(t["shape"])
+            t["data_offsets"] = [end, end + n]
+            end += n
+    text = json.dumps(doc).encode()
+    with open(folder / "model.safetensors", "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text)
+        f.truncate(8 + len(text) + end)
+    out = idem.path("stopped.gguf")
+    p = idem.popen("convert", folder, "-o", out, "--type", "f32", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until = time.time() + 60
+    while p.poll() is None and time.time() < until and not list(pathlib.Path(idem.folder).glob("stopped.gguf.*")):
+        time.sleep(0.005)
+    p.send_signal(signal.SIGINT)
+    _, message = p.communicate(timeout=60)
+    check(p.returncode == 130, f"exit code {p.returncode}: {message}")
+    left = list(pathlib.Path(idem.folder).glob("stopped.gguf*"))
+    check(not left, f"left behind: {left}")
+
+
 def notes(idem):
     """What the user should know is said, and stands in the summary."""
     folder = copy(idem, "llama-shards")
@@ -388,6 +421,7 @@ CASES = [
     ("convert: folders that are no checkpoint", other_folders),
     ("convert: what stands under the name", target),
     ("convert: a full disk", full_disk),
+    ("convert: interrupted", interrupted),
     ("convert: notes", notes),
     ("convert: scores from merges", merges_as_scores),
 ]
