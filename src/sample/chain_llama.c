@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * llama.cpp's default chain: penalties, top_k, typical_p, top_p, min_p, temperature.
- * Source: llama.cpp src/llama-sampler.cpp and common/sampling.cpp (d32676d77, August 2026); Ollama
+ * Source: llama.cpp src/llama-sampler.cpp and common/sampling.cpp (unslothai d32676d77); Ollama
  * (fb3076099) drives llama-server, so its chain is the same. What is off by default there and has
  * no name here (dry, top_n_sigma, xtc, mirostat, dynamic temperature) is not in it.
  *
