@@ -2,7 +2,6 @@
  * A strict JSON reader (RFC 8259) with byte offsets. */
 #include "convert/jdoc.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,7 @@
 #include "base/utf8.h"
 
 #define ARENA_MAX ((size_t)4 << 30)
-enum { NUMBER_MAX = 64, SMALL_OBJECT = 16 };
+enum { SMALL_OBJECT = 16 };
 
 struct reader {
     struct jdoc *d;
@@ -175,7 +174,7 @@ static int parse_number(struct reader *r, struct jval *v)
         bad = bad || n == 0;
         at += n;
     }
-    if (bad || at - from >= NUMBER_MAX)
+    if (bad || at - from >= JDOC_NUMBER_LEN)
         return fail(r, from, "this is not a number of JSON");
     v->type = JDOC_NUMBER;
     v->str = (struct jstr){r->s + from, at - from};
@@ -392,69 +391,4 @@ void jdoc_close(struct jdoc *d)
     arena_release(&d->arena);
     free(d->path);
     *d = (struct jdoc){0};
-}
-
-/* ---- looking at values --------------------------------------------------------------------------------- */
-
-bool jdoc_eq(struct jstr a, const char *text)
-{
-    return strlen(text) == a.len && memcmp(a.s, text, a.len) == 0;
-}
-
-const struct jval *jdoc_get(const struct jval *v, const char *key)
-{
-    if (v && v->type == JDOC_OBJECT)
-        for (size_t i = 0; i < v->n; i++)
-            if (jdoc_eq(v->members[i].key, key))
-                return &v->members[i].value;
-    return NULL;
-}
-
-bool jdoc_is(const struct jval *v, const char *text)
-{
-    return v && v->type == JDOC_STRING && jdoc_eq(v->str, text);
-}
-
-bool jdoc_u64(const struct jval *v, uint64_t *out)
-{
-    if (!v || v->type != JDOC_NUMBER || v->str.len > 19)
-        return false;
-    uint64_t n = 0;
-    for (size_t i = 0; i < v->str.len; i++) {
-        char c = v->str.s[i];
-        if (c < '0' || c > '9')
-            return false;
-        n = n * 10 + (uint64_t)(c - '0');
-    }
-    *out = n;
-    return n <= INT64_MAX;
-}
-
-bool jdoc_f64(const struct jval *v, double *out)
-{
-    if (!v || v->type != JDOC_NUMBER)
-        return false;
-    char text[NUMBER_MAX];
-    memcpy(text, v->str.s, v->str.len);
-    text[v->str.len] = '\0';
-    *out = strtod(text, NULL);
-    return isfinite(*out);
-}
-
-const char *jdoc_type_name(const struct jval *v)
-{
-    static const char *const names[] = {"null", "false", "true", "a number", "a string", "an array",
-                                        "an object"};
-    return v ? names[v->type] : "nothing";
-}
-
-int jdoc_err(const struct jdoc *d, const struct jval *v, struct idem_err *err, const char *fmt, ...)
-{
-    char msg[800];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(msg, sizeof msg, fmt, ap);
-    va_end(ap);
-    return v ? err_set(err, IDEM_ERR_FORMAT, "%s: byte %zu: %s", d->path, v->at, msg)
-             : err_set(err, IDEM_ERR_FORMAT, "%s: %s", d->path, msg);
 }

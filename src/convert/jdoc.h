@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "base/file.h"
 
-enum { JDOC_DEPTH = 64 };
+enum { JDOC_DEPTH = 64, JDOC_NUMBER_LEN = 64 };   /* a longer number is refused */
 enum jtype { JDOC_NULL, JDOC_FALSE, JDOC_TRUE, JDOC_NUMBER, JDOC_STRING, JDOC_ARRAY, JDOC_OBJECT };
 
 struct jstr { const char *s; size_t len; };   /* UTF-8, no NUL behind */

@@ -35,11 +35,6 @@ struct recipe_row {
     enum recipe_when weight, bias;
 };
 
-enum {
-    RECIPE_SPM_JSON = 1,          /* llama.cpp falls back from tokenizer.model to tokenizer.json */
-    RECIPE_NO_HEAD_DIM = 2        /* head_dim of config.json has no meaning */
-};
-
 struct recipe {
     const char *hf_class;         /* architectures[0] */
     const char *arch;             /* general.architecture */
