@@ -11,6 +11,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import time
 
 from harness import ROOT, check, refused
@@ -397,6 +398,31 @@ def notes(idem):
     check(len(s["notes"]) == 1 and "285" in s["notes"][0], f"{s['notes']}")
 
 
+def own_keys(idem):
+    """What config.json means and llama.cpp's converter drops stands in the file, and only then."""
+    sys.path.insert(0, str(ROOT / "tests/peers"))
+    from convert_llama import Gguf
+
+    def keys(name, **changes):
+        folder = copy(idem, name)
+        edit_json(folder, "config.json", lambda d: d.get("text_config", d).update(changes))
+        idem.ok("convert", folder, "-o", idem.path("k.gguf"))
+        return {k: v for k, (_, v) in Gguf(idem.path("k.gguf")).keys.items()}
+
+    def f32(x):
+        return struct.unpack("f", struct.pack("f", x))[0]
+
+    scale, window = "gemma3.attention.scale", "llama.attention.sliding_window"
+    check(scale not in keys("gemma3-text"), "a scale that is llama.cpp's")
+    check(keys("gemma3-text", query_pre_attn_scalar=20)[scale] == f32(1 / math.sqrt(20)), "scale")
+    mistral = {"architectures": ["MistralForCausalLM"]}
+    check(keys("llama-shards", **mistral, sliding_window=32)[window] == 32, "window")
+    check(window not in keys("llama-shards", **mistral, sliding_window=None), "null is no window")
+    check(window not in keys("llama-shards", **mistral, sliding_window=128), "as long as the context")
+    check(keys("llama-shards", **mistral, max_position_embeddings=8192)[window] == 4096, "the class's own window")
+    check(window not in keys("llama-shards", sliding_window=32), "Llama has no window")
+
+
 def merges_as_scores(idem):
     """Without tokenizer.model the order of the merges gives the scores: the same ids for any text."""
     folder = copy(idem, "gemma3-text")
@@ -423,5 +449,6 @@ CASES = [
     ("convert: a full disk", full_disk),
     ("convert: interrupted", interrupted),
     ("convert: notes", notes),
+    ("convert: keys of its own", own_keys),
     ("convert: scores from merges", merges_as_scores),
 ]
