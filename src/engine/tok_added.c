@@ -10,10 +10,11 @@
  *   tokenizer.idem.space_prefix   none, prepend, metaspace-always, metaspace-first (tok_load.c)
  *   tokenizer.idem.normalizer     none, nfc (tok_load.c)
  *
- * Without the first two, the rules of llama.cpp hold: nothing is stripped, but in Phi-3. */
+ *
+ * llama.cpp passes over them. A file without the first two goes by llama.cpp's rules: nothing is
+ * stripped, but in Phi-3. docs/tokenizers.md has the whole. */
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "base/utf8.h"
 #include "engine/tok_impl.h"
@@ -245,32 +246,13 @@ static int32_t before(const char *s, size_t at, size_t *len)
     return cp;
 }
 
-/* \w: letters, marks, decimal and letter-like numbers, connecting punctuation, the joiners, and the
- * letters in circles and squares. */
-static bool is_word(int32_t cp)
-{
-    if (cp < 0)
-        return false;
-    switch (utf8proc_category(cp)) {
-    case UTF8PROC_CATEGORY_LU: case UTF8PROC_CATEGORY_LL: case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM: case UTF8PROC_CATEGORY_LO: case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC: case UTF8PROC_CATEGORY_ME: case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL: case UTF8PROC_CATEGORY_PC:
-        return true;
-    default:
-        return cp == 0x200C || cp == 0x200D || (cp >= 0x24B6 && cp <= 0x24E9) ||
-               (cp >= 0x1F130 && cp <= 0x1F149) || (cp >= 0x1F150 && cp <= 0x1F169) ||
-               (cp >= 0x1F170 && cp <= 0x1F189);
-    }
-}
-
 static bool within_word(const char *s, size_t len, size_t from, size_t to)
 {
     size_t n;
     int32_t next = -1;
     if (to < len)
         utf8_next(s + to, len - to, &next);
-    return is_word(before(s, from, &n)) || is_word(next);
+    return tok_is_word(before(s, from, &n)) || tok_is_word(next);
 }
 
 /* Where the white space that ends before s[at] begins, at `from` at the earliest. */

@@ -6,6 +6,7 @@
 #include "engine/tok_pre.h"
 
 #include <string.h>
+#include <utf8proc.h>
 
 #include "base/utf8.h"
 
@@ -57,6 +58,24 @@ static enum tok_case case_of(int32_t cp)
 }
 
 bool tok_is_space(int32_t cp) { return kind_of(cp) == TOK_CHAR_SPACE; }
+
+bool tok_is_word(int32_t cp)
+{
+    if (cp < 0)
+        return false;
+    switch (kind_of(cp)) {
+    case TOK_CHAR_LETTER:
+        return true;
+    case TOK_CHAR_NUMBER:   /* what utf8proc may not know yet are digits of new scripts */
+        return utf8proc_category(cp) != UTF8PROC_CATEGORY_NO;
+    case TOK_CHAR_PUNCT:
+        return utf8proc_category(cp) == UTF8PROC_CATEGORY_PC;
+    default:
+        return case_of(cp) == TOK_CASE_MARK || cp == 0x200C || cp == 0x200D ||
+               (cp >= 0x24B6 && cp <= 0x24E9) || (cp >= 0x1F130 && cp <= 0x1F149) ||
+               (cp >= 0x1F150 && cp <= 0x1F169) || (cp >= 0x1F170 && cp <= 0x1F189);
+    }
+}
 
 /* The character at s[at]; kind is OTHER for punctuation, and len 0 at the end of the text. */
 struct ch {

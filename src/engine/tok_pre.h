@@ -28,6 +28,9 @@ const struct tok_pre *tok_pre_find(const char *name, size_t len);   /* NULL if n
 void tok_pre_list(struct buf *out);                                 /* "gpt-2, phi-2, ..." */
 
 bool tok_is_space(int32_t cp);   /* White_Space of Unicode */
+/* \w: letters, marks, decimal and letter-like numbers, connecting punctuation, the joiners, letters
+ * in circles and squares. False for -1. */
+bool tok_is_word(int32_t cp);
 
 /* Calls word(ctx, offset, length) for the words of valid UTF-8 s[0 .. len), left to right and
  * without gaps, until one returns not 0, which is then returned. Time grows linearly with len. */

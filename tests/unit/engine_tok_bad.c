@@ -23,6 +23,9 @@ struct vocab {
     const char *id_key;           /* one more key with a token id */
     uint32_t id;
     const char *flag_key;         /* one more key that is true */
+    const int32_t *added, *flags; /* keys of idem's own */
+    size_t n_added, n_flags;
+    const char *prefix, *form;
     bool tokens_are_numbers, scores_are_ints, no_bos, id_is_text;
 };
 
@@ -70,6 +73,14 @@ static struct tokenizer *open_it(const struct vocab *v, struct idem_err *err)
         gw_u32(&w, "tokenizer.ggml.bos_token_id", 1);
         gw_u32(&w, "tokenizer.ggml.unknown_token_id", 0);
     }
+    if (v->added)
+        gw_i32s(&w, "tokenizer.idem.added_tokens", v->added, v->n_added);
+    if (v->flags)
+        gw_i32s(&w, "tokenizer.idem.added_flags", v->flags, v->n_flags);
+    if (v->prefix)
+        gw_str(&w, "tokenizer.idem.space_prefix", v->prefix);
+    if (v->form)
+        gw_str(&w, "tokenizer.idem.normalizer", v->form);
     size_t len;
     uint8_t *bytes = gw_finish(&w, &len);
     struct gguf *g = gguf_open_memory(bytes, len, "case.gguf", err);
@@ -196,6 +207,35 @@ static void test_ids(void **state)
     v = spm;
     v.no_bos = true;
     expect_error(&v, IDEM_ERR_FORMAT, WORDS("tokenizer.ggml.bos_token_id", "missing"));
+}
+
+static void test_own_keys(void **state)
+{
+    (void)state;
+    struct vocab v = bpe;
+    v.added = (const int32_t[]){6, 8};
+    v.n_added = 2;
+    expect_error(&v, IDEM_ERR_FORMAT, WORDS("tokenizer.idem.added_flags", "missing"));
+    v.flags = (const int32_t[]){2, 0};
+    v.n_flags = 1;
+    expect_error(&v, IDEM_ERR_FORMAT, WORDS("tokenizer.idem.added_flags", "1 elements for the 2"));
+    v.n_flags = 2;
+    expect_error(&v, IDEM_ERR_FORMAT, WORDS("tokenizer.idem.added_tokens", "element 1 is 8", "vocabulary of 8"));
+    v.added = (const int32_t[]){6, -1};
+    expect_error(&v, IDEM_ERR_FORMAT, WORDS("tokenizer.idem.added_tokens", "element 1 is -1"));
+    v.n_added = v.n_flags = 1;
+    v.flags = (const int32_t[]){16};
+    expect_error(&v, IDEM_ERR_FORMAT, WORDS("tokenizer.idem.added_flags", "element 0 is 16", "0 to 15"));
+    v = bpe;
+    v.form = "nfkc";
+    expect_error(&v, IDEM_ERR_UNSUPPORTED, WORDS("tokenizer.idem.normalizer", "'nfkc'", "nfc, none"));
+    v = spm;
+    v.prefix = "sometimes";
+    expect_error(&v, IDEM_ERR_UNSUPPORTED, WORDS("tokenizer.idem.space_prefix", "'sometimes'", "metaspace-first"));
+    v = spm;
+    v.merges = (const char *const[]){"a x"};
+    v.n_merges = 1;
+    expect_error(&v, IDEM_ERR_FORMAT, WORDS("tokenizer.ggml.merges", "element 0: its right part"));
 }
 
 /* ---- odd but sound ------------------------------------------------------------------------------------------ */
@@ -364,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_merges),
         cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_own_keys),
         cmocka_unit_test(test_small_bpe),
         cmocka_unit_test(test_odd_tokens),
         cmocka_unit_test(test_small_spm),

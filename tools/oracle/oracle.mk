@@ -6,7 +6,7 @@
 XDG_CACHE_HOME ?= $(HOME)/.cache
 IDEM_MODELS ?= $(XDG_CACHE_HOME)/idem/models
 ORACLE_PY   ?= $(BUILD)/oracle/bin/python
-ORACLE_PKGS := torch==2.13.0 transformers==5.23.0 gguf==0.19.0 accelerate sentencepiece protobuf numpy
+ORACLE_PKGS := torch==2.13.0 transformers==5.23.0 gguf==0.19.0 accelerate sentencepiece protobuf numpy unicodedata2==16.0.0
 
 .PHONY: oracle arch oracle-sample test-models test-models-full same-builds broken-kernel
 oracle:
