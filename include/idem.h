@@ -91,6 +91,9 @@ struct idem_model_info {
     uint64_t file_bytes;
     uint64_t kv_bytes_per_block; /* memory of one KV block: 64 tokens in all layers */
     uint64_t weight_bytes;    /* memory of the packed weights */
+    uint64_t ops_per_token;   /* multiplies and adds of all matrices but the output's */
+    uint64_t ops_per_logits;  /* of the output matrix */
+    uint64_t bytes_per_token; /* of the file that one token needs, the output matrix with them */
     int32_t bos, eos, unk, pad;  /* token ids, -1 if absent */
     bool add_bos, add_eos;
 };
@@ -218,6 +221,18 @@ struct idem_logstats {         /* of softmax(logits) at temperature 1; docs/nume
     double entropy;            /* nats */
 };
 void idem_logits_stats(const struct idem_model *m, const float *logits, struct idem_logstats *out);
+
+/* ---- this machine ------------------------------------------------------------------------ */
+
+struct idem_machine {         /* what n_threads of this machine can do at most, per second */
+    uint32_t n_threads;
+    const char *kernels;      /* "avx2": the instruction set that the two below are of */
+    double read_bytes;        /* from memory */
+    double int8_ops, f32_ops; /* multiplies and adds on registers */
+};
+/* Measures for about a second. cpu: as in idem_model_options; n_threads 0: one per processor. */
+int idem_machine_measure(enum idem_cpu cpu, uint32_t n_threads, struct idem_machine *out,
+                         struct idem_err *err);
 
 /* Runs every kernel variant of this CPU against the reference on random, adversarial and
  * tail inputs, by memcmp. report (may be NULL) is called once per kernel and variant. Returns

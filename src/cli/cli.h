@@ -81,6 +81,7 @@ struct cli_args {
 
     uint32_t top_k_logprobs;
     uint32_t n_greedy;
+    uint32_t prefill, decode, rounds;   /* of bench */
     bool json, quiet, verbose, check, help;
 
     uint32_t retries, timeout;       /* of pull: attempts after the first; seconds without a byte */
@@ -200,6 +201,7 @@ int cli_prompt_ids(const struct cli_args *a, struct backend *b, const char *more
 /* ---- commands ------------------------------------------------------------------------------------------ */
 
 extern const struct cli_command cli_models, cli_pull, cli_inspect, cli_tokenize, cli_detokenize,
-    cli_generate, cli_score, cli_digest, cli_plan, cli_run, cli_report, cli_export, cli_selftest, cli_convert;
+    cli_generate, cli_score, cli_digest, cli_plan, cli_run, cli_report, cli_export, cli_selftest, cli_convert,
+    cli_bench;
 
 #endif

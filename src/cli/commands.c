@@ -6,7 +6,8 @@
 
 const struct cli_command *const cli_commands[] = {
     &cli_models, &cli_pull, &cli_inspect, &cli_tokenize, &cli_detokenize, &cli_generate,
-    &cli_score, &cli_digest, &cli_plan, &cli_run, &cli_report, &cli_export, &cli_convert, &cli_selftest, NULL,
+    &cli_score, &cli_digest, &cli_plan, &cli_run, &cli_report, &cli_export,
+    &cli_convert, &cli_bench, &cli_selftest, NULL,
 };
 
 const struct cli_command *cli_find_command(const char *name)

@@ -277,6 +277,7 @@ static int open_weights(struct idem_model *m, const struct gguf *g,
     if (!m->tok || read_weights(&w, m, err) != 0)
         goto done;
     m->info.weight_bytes = weights_packed_bytes(&w);
+    weights_count(&w, m);
     fill_info(m);
     if (check_memory(m, o, err) != 0)
         goto done;
@@ -308,7 +309,7 @@ static int open_vocab(struct idem_model *m, const struct gguf *g,
     return 0;
 }
 
-static const char *cpu_name(enum idem_cpu cpu)
+const char *model_cpu_name(enum idem_cpu cpu)
 {
     switch (cpu) {
     case IDEM_CPU_AUTO: return "auto";
@@ -361,7 +362,7 @@ struct idem_model *idem_model_open(const char *path, const struct idem_model_opt
     if (check_options(o, err) != 0)
         goto fail;
     m->f32 = o->activations == IDEM_ACTIVATIONS_F32;
-    m->k = kern_select(cpu_name(o->cpu), err);
+    m->k = kern_select(model_cpu_name(o->cpu), err);
     if (!m->k)
         goto fail;
     kern_thread_init();

@@ -140,6 +140,9 @@ int model_rope_local(struct weights *w, struct idem_model *m, struct idem_err *e
  * context exceeds rope.scaling.original_context_length, else rope_factors_short.weight. */
 int model_rope_long(struct weights *w, struct idem_model *m, struct idem_err *err);
 
+/* The name that kern_select knows; "?" for none. */
+const char *model_cpu_name(enum idem_cpu cpu);
+
 /* Of the KV cache and of attention. */
 struct kern_attn_shape model_attn_shape(const struct idem_model *m);
 

@@ -426,6 +426,21 @@ static void pack_job(const struct weights *w, const struct weights_job *job, str
     }
 }
 
+void weights_count(const struct weights *w, struct idem_model *m)
+{
+    struct idem_model_info *i = &m->info;
+    for (size_t k = 0; k < w->n_jobs; k++) {
+        const struct weights_job *job = &w->jobs[k];
+        uint64_t ops = 2 * (uint64_t)job->w->n_rows * job->w->n_cols;
+        if (job->w == &m->pos_embd || (job->w == &m->embd && m->output != &m->embd)) {
+            i->bytes_per_token += job->row_bytes;       /* one row is looked up */
+            continue;
+        }
+        i->bytes_per_token += (uint64_t)job->w->n_rows * job->row_bytes;
+        *(job->w == m->output ? &i->ops_per_logits : &i->ops_per_token) += ops;
+    }
+}
+
 size_t weights_packed_bytes(const struct weights *w)
 {
     size_t total = 0;

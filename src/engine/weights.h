@@ -67,6 +67,9 @@ int weights_head_norms(struct weights *w, struct idem_model *m, uint32_t il, str
 /* Every tensor of the file has been declared; else an error naming the first that was not. */
 int weights_check_all_used(struct weights *w, struct idem_err *err);
 
+/* Fills info.ops_per_token, ops_per_logits and bytes_per_token from what was declared. */
+void weights_count(const struct weights *w, struct idem_model *m);
+
 /* Bytes that weights_pack will need. */
 size_t weights_packed_bytes(const struct weights *w);
 /* Packs all declared matrices into one mapping (*packed, *n_bytes; munmap frees it), dropping

@@ -135,6 +135,38 @@ static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const s
     }
 }
 
+/* ---- limits ------------------------------------------------------------------------------------ */
+
+enum { CHAINS = 12 };                       /* enough to hide the latency of either */
+
+static uint64_t peak_i8(uint64_t n)
+{
+    __m256i acc[CHAINS], u = _mm256_set1_epi8(3), x = _mm256_set1_epi8(1);
+    for (int k = 0; k < CHAINS; k++)
+        acc[k] = _mm256_setzero_si256();
+    for (uint64_t i = 0; i < n; i++)
+#pragma GCC unroll 12
+        for (int k = 0; k < CHAINS; k++) {
+            acc[k] = _mm256_add_epi16(acc[k], _mm256_maddubs_epi16(u, x));
+            __asm__ volatile("" : "+x"(acc[k]), "+x"(x));
+        }
+    return n * CHAINS * 32 * 2;
+}
+
+static uint64_t peak_f32(uint64_t n)
+{
+    __m256 acc[CHAINS], x = _mm256_set1_ps(0.5f);
+    for (int k = 0; k < CHAINS; k++)
+        acc[k] = x;
+    for (uint64_t i = 0; i < n; i++)
+#pragma GCC unroll 12
+        for (int k = 0; k < CHAINS; k++) {
+            acc[k] = _mm256_fmadd_ps(acc[k], x, x);
+            __asm__ volatile("" : "+x"(acc[k]));
+        }
+    return n * CHAINS * 8 * 2;
+}
+
 const struct kern_ops *kern_ops_avx2(void)
 {
     static const struct kern_ops ops = {
@@ -142,7 +174,7 @@ const struct kern_ops *kern_ops_avx2(void)
         .rmsnorm = rmsnorm, .layernorm = layernorm, .silu_mul = silu_mul, .gelu_mul = gelu_mul,
         .gelu = gelu, .softcap = softcap, .add = add, .scale = scale, .rope = rope,
         .kv_store = kv_store, .attn_block = attn_block, .attn_finish = attn_finish,
-        .all_finite = all_finite, .logstats = logstats,
+        .all_finite = all_finite, .logstats = logstats, .peak_i8 = peak_i8, .peak_f32 = peak_f32,
     };
     unsigned a, b, c, d;
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||

@@ -149,6 +149,38 @@ static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const s
     }
 }
 
+/* ---- limits ------------------------------------------------------------------------------------ */
+
+enum { CHAINS = 16 };                       /* enough to hide the latency of either */
+
+static uint64_t peak_i8(uint64_t n)
+{
+    __m512i acc[CHAINS], u = _mm512_set1_epi8(3), x = _mm512_set1_epi8(1);
+    for (int k = 0; k < CHAINS; k++)
+        acc[k] = _mm512_setzero_si512();
+    for (uint64_t i = 0; i < n; i++)
+#pragma GCC unroll 16
+        for (int k = 0; k < CHAINS; k++) {
+            acc[k] = _mm512_dpbusd_epi32(acc[k], u, x);
+            __asm__ volatile("" : "+v"(acc[k]));
+        }
+    return n * CHAINS * 64 * 2;
+}
+
+static uint64_t peak_f32(uint64_t n)
+{
+    __m512 acc[CHAINS], x = _mm512_set1_ps(0.5f);
+    for (int k = 0; k < CHAINS; k++)
+        acc[k] = x;
+    for (uint64_t i = 0; i < n; i++)
+#pragma GCC unroll 16
+        for (int k = 0; k < CHAINS; k++) {
+            acc[k] = _mm512_fmadd_ps(acc[k], x, x);
+            __asm__ volatile("" : "+v"(acc[k]));
+        }
+    return n * CHAINS * 16 * 2;
+}
+
 const struct kern_ops *kern_ops_avx512(void)
 {
     static const struct kern_ops ops = {
@@ -156,7 +188,7 @@ const struct kern_ops *kern_ops_avx512(void)
         .rmsnorm = rmsnorm, .layernorm = layernorm, .silu_mul = silu_mul, .gelu_mul = gelu_mul,
         .gelu = gelu, .softcap = softcap, .add = add, .scale = scale, .rope = rope,
         .kv_store = kv_store, .attn_block = attn_block, .attn_finish = attn_finish,
-        .all_finite = all_finite, .logstats = logstats,
+        .all_finite = all_finite, .logstats = logstats, .peak_i8 = peak_i8, .peak_f32 = peak_f32,
     };
     if (!kern_ops_avx2() || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512vnni"))

@@ -138,6 +138,11 @@ struct kern_ops {
     /* True if all are finite. */
     bool (*all_finite)(const float *x, size_t n);
     void (*logstats)(const float *x, size_t n, struct kern_logstats *out);
+
+    /* n rounds of the multiply-adds that products are made of, on registers alone: what this
+     * instruction set can do at most. Return the operations done (a multiply or an add is one). */
+    uint64_t (*peak_i8)(uint64_t n);
+    uint64_t (*peak_f32)(uint64_t n);
 };
 
 size_t kern_scratch_bytes(size_t n_cols);

@@ -392,6 +392,30 @@ static void attn_finish(struct kern_attn *a, size_t n, size_t v_dim)
             a[i].o[d] = a[i].o[d] / a[i].l;
 }
 
+/* ---- limits ------------------------------------------------------------------------------------ */
+
+static uint64_t peak_i8(uint64_t n)
+{
+    int32_t a[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    for (uint64_t i = 0; i < n; i++)
+        for (int k = 0; k < 8; k++) {
+            a[k] = (int32_t)((uint32_t)a[k] + (uint32_t)(int8_t)a[k] * 3u);
+            __asm__ volatile("" : "+r"(a[k]));
+        }
+    return n * 8 * 2;
+}
+
+static uint64_t peak_f32(uint64_t n)
+{
+    float a[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    for (uint64_t i = 0; i < n; i++)
+        for (int k = 0; k < 8; k++) {
+            a[k] = fmaf(a[k], 0.5f, 1.0f);
+            __asm__ volatile("" : "+m"(a[k]));
+        }
+    return n * 8 * 2;
+}
+
 const struct kern_ops *kern_ops_ref(void)
 {
     static const struct kern_ops ops = {
@@ -400,6 +424,7 @@ const struct kern_ops *kern_ops_ref(void)
         .gelu = gelu, .softcap = softcap, .add = add,
         .scale = scale, .rope = rope, .kv_store = kv_store, .attn_block = attn_block,
         .attn_finish = attn_finish, .all_finite = all_finite, .logstats = logstats,
+        .peak_i8 = peak_i8, .peak_f32 = peak_f32,
     };
     return &ops;
 }

@@ -3,7 +3,7 @@
 """The command line from outside: every case runs the program that a user runs.
 
 usage: run.py BUILD [WORD...]     BUILD: folder with idem
-WORD: only the files (usage, data, bad_input, arch, beam, sampling, convert, runs, pull, install), or cases with it in their name
+WORD: only the files (usage, data, … as in MODULES), or cases with it in their name
 """
 import importlib
 import pathlib
@@ -14,7 +14,10 @@ import traceback
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from harness import Failure, Idem  # noqa: E402
 
-MODULES = ["test_usage", "test_data", "test_bad_input", "test_arch", "test_beam", "test_sampling", "test_convert", "test_runs", "test_pull", "test_install"]
+MODULES = [
+    "test_usage", "test_data", "test_bad_input", "test_arch", "test_beam", "test_sampling", "test_convert", "test_bench",
+    "test_runs", "test_pull", "test_install",
+]
 
 
 def main(build, *words):

@@ -7,7 +7,7 @@ from harness import EXPERIMENT, ROOT, TINY, bad_files, check, refused
 
 MODEL_COMMANDS = {
     "inspect": [], "tokenize": ["text"], "detokenize": ["5"], "generate": ["-p", "text"],
-    "score": ["-p", "text"], "digest": ["-p", "text"],
+    "score": ["-p", "text"], "digest": ["-p", "text"], "bench": [],
 }
 
 

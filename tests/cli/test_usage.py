@@ -98,7 +98,7 @@ def wrong_usage(args, codes, words):
 
 
 def help_is_there(idem):
-    want = "models pull inspect tokenize detokenize generate score digest plan run report export convert selftest"
+    want = "models pull inspect tokenize detokenize generate score digest plan run report export convert bench selftest"
     check(commands(idem) == want.split(), "the commands have other names")
     check(idem.ok("-h") == idem.ok("help") == idem.ok("--help"), "-h, help and --help differ")
     for c in commands(idem):
