@@ -18,13 +18,17 @@ $(BENCH)/llama_logits: bench/llama_logits.c
 	$(CC) -std=c11 -O2 -Wall -Wextra -I$(LLAMA_CPP)/include -I$(LLAMA_CPP)/ggml/include -o $@ $< \
 	    -L$(LLAMA_CPP)/build/bin -lllama -lggml -lggml-base -Wl,-rpath,$(abspath $(LLAMA_CPP))/build/bin
 
-.PHONY: bench-programs bench-kl bench-speed bench-first bench-size
+.PHONY: bench-programs bench-kl bench-speed bench-types bench-first bench-size
 bench-programs: $(BENCH)/kl $(BENCH)/logits $(BENCH)/speed $(if $(LLAMA_CPP),$(BENCH)/llama_logits)
 bench-kl: bench-programs $(BENCH)/llama_logits
 	python3 bench/kl.py --bench $(BENCH)
 bench-speed: $(BENCH)/speed
 	@test -n "$(LLAMA_CPP)" || { echo "give LLAMA_CPP=folder of a built llama.cpp" >&2; exit 2; }
 	python3 bench/speed.py --bench $(BENCH) --llama $(LLAMA_CPP)/build/bin
+# MODEL: a file that llama-quantize can make each type of, such as an F16 one.
+bench-types: bench-programs $(BENCH)/llama_logits
+	@test -n "$(MODEL)" || { echo "give MODEL=file.gguf" >&2; exit 2; }
+	python3 bench/types.py --bench $(BENCH) --llama $(LLAMA_CPP)/build/bin '$(MODEL)'
 bench-size: $(BENCH)/positions $(BUILD)/idem
 	IDEM=$(BUILD)/idem python3 bench/size.py --bench $(BENCH)
 bench-first: $(BUILD)/idem
