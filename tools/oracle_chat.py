@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Renders conversations with Jinja as transformers sets it up and writes tests/data/chat/cases.tsv
-(published templates) and tests/data/chat/jinja.tsv (small templates for each part of the language).
+(published templates), tests/data/chat/jinja.tsv (small templates for each part of the language) and
+tests/data/chat/ids.tsv (the token ids of conversations).
 
     tools/oracle_chat.py [MODEL.gguf...]     (needs transformers and gguf)
 
@@ -15,6 +16,7 @@ import pathlib
 import sys
 
 from gguf import GGUFReader
+from transformers import AutoTokenizer
 from transformers.utils import chat_template_utils
 
 TEMPLATES = pathlib.Path("tests/data/templates")
@@ -195,6 +197,24 @@ def small_templates():
         lines = lines[n:]
 
 
+# Vocabularies of tests/data/vocab with the template of their model. Decomposed letters are left out:
+# transformers' reader of GGUF files forgets the normal form of Qwen's tokenizer.
+IDS = [("llama-bpe", "meta-llama-Llama-3.1-8B-Instruct"), ("qwen2", "Qwen2"), ("qwen2", "Qwen-Qwen3-0.6B")]
+
+
+def id_rows():
+    for vocab, name in IDS:
+        tokenizer = AutoTokenizer.from_pretrained("tests/data/vocab", gguf_file=vocab + ".gguf")
+        text = (TEMPLATES / (name + ".jinja")).read_text()
+        for case in CASES:
+            try:
+                ids = tokenizer.apply_chat_template(case, chat_template=text, add_generation_prompt=True,
+                                                    date_string="26 Jul 2024", return_dict=False)
+            except Exception:
+                continue
+            yield vocab, name + ".jinja", json.dumps(case), json.dumps(ids)
+
+
 def write(name, head, rows):
     (OUT / name).write_text("\n".join([head] + ["\t".join(r) for r in rows]) + "\n")
 
@@ -221,6 +241,7 @@ def main():
     for text in small_templates():
         rows.append((json.dumps(text), json.dumps(case), "{}", json.dumps(render(text, case, {}))))
     write("jinja.tsv", head.replace("# template", "# template text"), rows)
+    write("ids.tsv", "# vocabulary\ttemplate\tmessages\tids", id_rows())
 
 
 main()

@@ -58,7 +58,7 @@ static int f_trim(struct jx *x, const struct jcall *c, struct jv *out)
     if (c->a[0].type != JV_MISSING && c->a[0].type != JV_NONE && !chars)
         return jinja_fail(x, IDEM_ERR_FORMAT, "trim needs text");
     struct jv s;
-    if (jv_text(x, &c->self, &s) != 0 || jinja_spend(x, s.len / 16) != 0)
+    if (jv_text(x, &c->self, &s) != 0 || jinja_spend(x, s.len / 16 * (chars ? chars->len / 64 + 1 : 1)) != 0)
         return -1;
     *out = jv_strip(s, chars, true, true);
     return 0;

@@ -63,8 +63,10 @@ static int strip(struct jx *x, const struct jcall *c, bool left, bool right, str
     const struct jv *chars = c->a[0].type == JV_STR ? &c->a[0] : NULL;
     if (!chars && c->a[0].type != JV_MISSING && c->a[0].type != JV_NONE)
         return need_text(x, &c->a[0], "strip");
+    if (jinja_spend(x, c->self.len / 16 * (chars ? chars->len / 64 + 1 : 1)) != 0)
+        return -1;
     *out = jv_strip(c->self, chars, left, right);
-    return jinja_spend(x, c->self.len / 16);
+    return 0;
 }
 
 static int m_strip(struct jx *x, const struct jcall *c, struct jv *out) { return strip(x, c, true, true, out); }
@@ -123,7 +125,7 @@ static int affix(struct jx *x, const struct jcall *c, bool end, struct jv *out)
     *out = jv_bool(false);
     for (size_t i = 0; i < all->n; i++) {
         const struct jv *a = &all->at[i];
-        if (need_text(x, a, end ? "endswith" : "startswith") != 0 || jinja_spend(x, 1) != 0)
+        if (need_text(x, a, end ? "endswith" : "startswith") != 0 || jinja_spend(x, 1 + a->len / 64) != 0)
             return -1;
         if (a->len <= c->self.len &&
             (!a->len || memcmp(c->self.s + (end ? c->self.len - a->len : 0), a->s, a->len) == 0))
@@ -212,6 +214,8 @@ static int split(struct jx *x, const struct jcall *c, bool last, struct jv *out)
         return split_spaces(x, s, max, l);
     if (!sep.len)
         return jinja_fail(x, IDEM_ERR_FORMAT, "splitting at an empty text");
+    if (last && jinja_spend(x, s.len / 64 * (sep.len / 64 + 1)) != 0)
+        return -1;
     while (max != 0) {
         const char *at = !s.len ? NULL : last && max > 0 ? find_last(s, sep) : memmem(s.s, s.len, sep.s, sep.len);
         if (!at)

@@ -38,6 +38,18 @@ static struct jinja_var variable(const char *name, json_object *v)
     return x;
 }
 
+static size_t read_messages(json_object *list, struct idem_message *msgs)
+{
+    size_t n = json_object_array_length(list);
+    assert_true(n <= MAX_MESSAGES);
+    for (size_t i = 0; i < n; i++) {
+        json_object *m = json_object_array_get_idx(list, i);
+        msgs[i].role = json_object_get_string(json_object_object_get(m, "role"));
+        msgs[i].content = json_object_get_string(json_object_object_get(m, "content"));
+    }
+    return n;
+}
+
 static void check_case(const char *where, const char *jinja, size_t len, const char *messages,
                        const char *variables, const char *expected)
 {
@@ -45,13 +57,8 @@ static void check_case(const char *where, const char *jinja, size_t len, const c
     json_object *want = json_tokener_parse(expected);
     struct idem_message msgs[MAX_MESSAGES];
     struct jinja_var v[MAX_VARS + 2] = {{.name = "tools"}, {.name = "documents"}};
-    size_t n = json_object_array_length(list), n_vars = 2;
-    assert_true(n <= MAX_MESSAGES && json_object_object_length(vars) <= MAX_VARS);
-    for (size_t i = 0; i < n; i++) {
-        json_object *m = json_object_array_get_idx(list, i);
-        msgs[i].role = json_object_get_string(json_object_object_get(m, "role"));
-        msgs[i].content = json_object_get_string(json_object_object_get(m, "content"));
-    }
+    size_t n = read_messages(list, msgs), n_vars = 2;
+    assert_true(json_object_object_length(vars) <= MAX_VARS);
     json_object_object_foreach(vars, key, val)
         v[n_vars++] = variable(key, val);
     struct idem_err err = {0};
@@ -339,6 +346,97 @@ static void variables_of_the_caller(void **state)
     }
 }
 
+/* BOS comes from the template alone, or with a wrapper from the tokenizer's own custom. */
+static void begins_with_bos_once(void **state)
+{
+    (void)state;
+    static const struct { const char *vocab, *jinja; size_t n_bos; } cases[] = {
+        {"llama-spm", "{{ bos_token }}[INST] {{ messages[0].content }} [/INST]", 1},
+        {"llama-spm", "[INST] {{ messages[0].content }} [/INST]", 0},
+        {"llama-spm", "alpaca", 1}, {"llama-spm", "zephyr", 0}, {"gpt-2", "alpaca", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct idem_err err = {0};
+        struct idem_model_options vocab = {.vocab_only = true};
+        struct idem_chat_options o = {.chat_template = cases[i].jinja, .add_generation_prompt = true};
+        char path[128], *text = NULL;
+        int32_t ids[128];
+        size_t n = 0, n_bos = 0;
+        snprintf(path, sizeof path, "tests/data/vocab/%s.gguf", cases[i].vocab);
+        struct idem_model *m = idem_model_open(path, &vocab, &err);
+        if (!m || idem_chat_render_with(m, &hello, 1, &o, &text, &err) != 0)
+            fail_msg("%s: %s", path, err.msg);
+        assert_int_equal(idem_tokenize(m, text, strlen(text), IDEM_TOK_PARSE_SPECIAL, ids, 128, &n, &err), 0);
+        assert_true(n > 0 && n <= 128);
+        for (size_t k = 0; k < n; k++)
+            n_bos += ids[k] == idem_model_info(m)->bos;
+        assert_int_equal(n_bos, cases[i].n_bos);
+        assert_true(n_bos == 0 || ids[0] == idem_model_info(m)->bos);
+        free(text);
+        idem_model_close(m);
+    }
+}
+
+static void check_ids(const struct idem_model *m, const char *name, const char *messages, const char *expected)
+{
+    json_object *list = json_tokener_parse(messages), *want = json_tokener_parse(expected);
+    struct idem_message msgs[MAX_MESSAGES];
+    struct idem_err err = {0};
+    struct buf jinja;
+    char path[192], *text = NULL;
+    int32_t ids[1024];
+    size_t n = 0;
+    buf_init(&jinja, TEXT);
+    snprintf(path, sizeof path, "tests/data/templates/%s", name);
+    assert_int_equal(file_read(&jinja, path, &err), 0);
+    struct idem_chat_options o = {.chat_template = jinja.data, .add_generation_prompt = true};
+    if (idem_chat_render_with(m, msgs, read_messages(list, msgs), &o, &text, &err) != 0)
+        fail_msg("%s %s: %s", name, messages, err.msg);
+    assert_int_equal(idem_tokenize(m, text, strlen(text), IDEM_TOK_PARSE_SPECIAL, ids, 1024, &n, &err), 0);
+    if (n != json_object_array_length(want))
+        fail_msg("%s %s: %zu tokens, %zu in transformers", name, messages, n, json_object_array_length(want));
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] != json_object_get_int(json_object_array_get_idx(want, i)))
+            fail_msg("%s %s: token %zu is %d", name, messages, i, ids[i]);
+    free(text);
+    buf_release(&jinja);
+    json_object_put(list);
+    json_object_put(want);
+}
+
+/* The ids that transformers' apply_chat_template(tokenize=True) gives. */
+static void token_ids(void **state)
+{
+    (void)state;
+    struct buf cases;
+    struct idem_err err = {0};
+    struct idem_model_options vocab = {.vocab_only = true};
+    struct idem_model *m = NULL;
+    char last[64] = "", path[128], *save = NULL;
+    size_t n = 0;
+    buf_init(&cases, TEXT);
+    assert_int_equal(file_read(&cases, "tests/data/chat/ids.tsv", &err), 0);
+    for (char *line = strtok_r(cases.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        char *cell[4], *at = NULL;
+        if (line[0] == '#')
+            continue;
+        for (int i = 0; i < 4; i++)
+            assert_non_null(cell[i] = strtok_r(i ? NULL : line, "\t", &at));
+        if (strcmp(last, cell[0]) != 0) {
+            idem_model_close(m);
+            snprintf(last, sizeof last, "%s", cell[0]);
+            snprintf(path, sizeof path, "tests/data/vocab/%s.gguf", last);
+            if ((m = idem_model_open(path, &vocab, &err)) == NULL)
+                fail_msg("%s", err.msg);
+        }
+        check_ids(m, cell[1], cell[2], cell[3]);
+        n++;
+    }
+    assert_true(n >= 60);
+    idem_model_close(m);
+    buf_release(&cases);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +447,8 @@ int main(void)
         cmocka_unit_test(limits_leave_room),
         cmocka_unit_test(templates_by_name),
         cmocka_unit_test(variables_of_the_caller),
+        cmocka_unit_test(begins_with_bos_once),
+        cmocka_unit_test(token_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
