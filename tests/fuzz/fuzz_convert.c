@@ -3,6 +3,7 @@
  * says so and leaves nothing, or writes a file that the reader takes.
  *
  *   input = u8 checkpoint, u8 file, then edits: u8 kind, u16 offset, u8 length or value, bytes */
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,11 +39,25 @@ static void write_file(const char *path, const char *data, size_t len)
     MUST(f && fwrite(data, 1, len, f) == len && fclose(f) == 0);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static void tear_down(void)
+{
+    nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 static void set_up(void)
 {
     /* in memory where there is such a folder: every file is synced */
     snprintf(root, sizeof root, "%s/idem-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     MUST(mkdtemp(root));
+    atexit(tear_down);
     for (int i = 0; i < N_FOLDERS; i++) {
         char path[PATH];
         snprintf(path, sizeof path, "%s/%s", root, folders[i]);
