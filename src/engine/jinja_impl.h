@@ -14,7 +14,7 @@
 enum {
     JINJA_MAX_SOURCE = 1 << 20,     /* bytes of a template */
     JINJA_MAX_NESTING = 200,        /* of brackets, operators and blocks in a template */
-    JINJA_MAX_DEPTH = 1000,          /* of evaluation, over all macro calls */
+    JINJA_MAX_DEPTH = 1000,         /* of evaluation, over all macro calls */
     JINJA_MAX_PARAMS = 4            /* of a filter, test, function or method */
 };
 
