@@ -37,11 +37,11 @@ INLINE void values_block(enum qtype type, float *out, const struct group *g, siz
     }
 }
 
-/* The same of n columns from column c on, of types without blocks. */
-INLINE void values_half(enum qtype type, float *out, const struct group *g, size_t c, size_t n)
+/* The same of types without blocks; n: columns, fewer than 32 in the last block of a row. */
+INLINE void values_half(enum qtype type, float *out, const struct group *g, size_t b, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const uint8_t *at = g->q + 16 * (c + i);
+        const uint8_t *at = g->q + 16 * (b * KERN_BLOCK + i);
         if (type == QTYPE_F16) {
             _mm256_storeu_ps(out + 8 * i, load_f16(at));
         } else {
@@ -51,15 +51,63 @@ INLINE void values_half(enum qtype type, float *out, const struct group *g, size
     }
 }
 
-INLINE bool is_half(enum qtype type)
+/* One function per type. F32 has none: its groups are binary32 already. */
+typedef void (*values_fn)(float *out, const struct group *g, size_t b, size_t n);
+
+#define X86_VALUES(TYPE)                                                                         \
+    static void values_##TYPE(float *out, const struct group *g, size_t b, size_t n)             \
+    {                                                                                            \
+        (void)n;                                                                                 \
+        values_block(QTYPE_##TYPE, out, g, b);                                                   \
+    }
+X86_EACH_TYPE(X86_VALUES)
+
+static void values_F16(float *out, const struct group *g, size_t b, size_t n)
 {
-    return type == QTYPE_F16 || type == QTYPE_BF16;
+    values_half(QTYPE_F16, out, g, b, n);
+}
+
+static void values_BF16(float *out, const struct group *g, size_t b, size_t n)
+{
+    values_half(QTYPE_BF16, out, g, b, n);
+}
+
+static values_fn values_of(enum qtype type)
+{
+#define X86_VALUES_CASE(TYPE) case QTYPE_##TYPE: return values_##TYPE;
+    switch (type) {
+    X86_EACH_TYPE(X86_VALUES_CASE)
+    X86_VALUES_CASE(F16)
+    X86_VALUES_CASE(BF16)
+    default: return NULL;
+    }
+#undef X86_VALUES_CASE
 }
 
 INLINE struct group group_at(const struct kern_matrix *w, const struct pack_layout *l, size_t gi)
 {
     const uint8_t *at = w->data + gi * w->group_bytes;
     return (struct group){at, at + l->h_off, at + l->s_off};
+}
+
+/* The weights of group g from column c on, n <= 32 of them: where they are, or in `room`. */
+INLINE const float *values_at(values_fn values, float *room, const struct group *g, size_t c, size_t n)
+{
+    if (!values)
+        return (const float *)(const void *)g->q + KERN_ROWS * c;
+    values(room, g, c / KERN_BLOCK, n);
+    return room;
+}
+
+INLINE __m256i rows_of(const struct kern_matrix *w, size_t gi)
+{
+    size_t left = w->n_rows - gi * KERN_ROWS;
+    return lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
+}
+
+INLINE size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 /* ---- many tokens ----------------------------------------------------------------------------------- */
@@ -80,37 +128,20 @@ INLINE void tile_f32(int T, float *y, size_t ldy, const float *b, const float *x
         _mm256_maskstore_ps(y + (size_t)t * ldy, rows, BROKEN(acc[t]));
 }
 
-INLINE __m256i rows_of(const struct kern_matrix *w, size_t gi)
+/* One group against all tokens. room: for the whole group. */
+static void many_tokens(values_fn values, float *y, size_t ldy, const struct group *g, size_t n,
+                        const float *x, size_t ldx, size_t n_tokens, __m256i rows, float *room)
 {
-    size_t left = w->n_rows - gi * KERN_ROWS;
-    return lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
-}
-
-/* values: room for one group. */
-INLINE void many_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w,
-                      const float *x, size_t ldx, size_t n_tokens, size_t group0, size_t group1,
-                      float *values)
-{
-    struct pack_layout l = pack_layout(type, w->n_cols);
-    size_t n = w->n_cols;
-    for (size_t gi = group0; gi < group1; gi++) {
-        const struct group g = group_at(w, &l, gi);
-        const float *b = type == QTYPE_F32 ? (const float *)(const void *)g.q : values;
-        if (is_half(type))
-            values_half(type, values, &g, 0, n);
-        else if (type != QTYPE_F32)
-            for (size_t i = 0; i < n / KERN_BLOCK; i++)
-                values_block(type, values + i * KERN_BLOCK * KERN_ROWS, &g, i);
-        float *out = y + gi * KERN_ROWS;
-        __m256i rows = rows_of(w, gi);
-        size_t t = 0;
-        for (; t + 8 <= n_tokens; t += 8)
-            tile_f32(8, out + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
-        for (; t + 4 <= n_tokens; t += 4)
-            tile_f32(4, out + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
-        for (; t < n_tokens; t++)
-            tile_f32(1, out + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
-    }
+    const float *b = values ? room : (const float *)(const void *)g->q;
+    for (size_t c = 0; values && c < n; c += KERN_BLOCK)
+        values(room + c * KERN_ROWS, g, c / KERN_BLOCK, least(n - c, KERN_BLOCK));
+    size_t t = 0;
+    for (; t + 8 <= n_tokens; t += 8)
+        tile_f32(8, y + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
+    for (; t + 4 <= n_tokens; t += 4)
+        tile_f32(4, y + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
+    for (; t < n_tokens; t++)
+        tile_f32(1, y + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
 }
 
 /* ---- few tokens ------------------------------------------------------------------------------------- */
@@ -118,26 +149,21 @@ INLINE void many_type(enum qtype type, float *y, size_t ldy, const struct kern_m
 enum { FEW_GROUPS = 4, FEW_F32_TOKENS = 4 };
 
 /* Four groups from gi on (the last again where fewer are left) against T tokens. */
-INLINE void few_groups(enum qtype type, int T, float *y, size_t ldy, const struct kern_matrix *w,
+INLINE void few_groups(values_fn values, int T, float *y, size_t ldy, const struct kern_matrix *w,
                        const struct pack_layout *l, const float *x, size_t ldx, size_t gi, size_t group1)
 {
-    float values[FEW_GROUPS][KERN_BLOCK * KERN_ROWS];
+    float room[FEW_GROUPS][KERN_BLOCK * KERN_ROWS];
     struct group g[FEW_GROUPS];
     __m256 acc[FEW_GROUPS][2];
     for (size_t i = 0; i < FEW_GROUPS; i++) {
-        g[i] = group_at(w, l, gi + i < group1 ? gi + i : group1 - 1);
+        g[i] = group_at(w, l, least(gi + i, group1 - 1));
         acc[i][0] = acc[i][1] = _mm256_setzero_ps();
     }
     for (size_t c0 = 0; c0 < w->n_cols; c0 += KERN_BLOCK) {
-        size_t n = w->n_cols - c0 < KERN_BLOCK ? w->n_cols - c0 : KERN_BLOCK;
+        size_t n = least(w->n_cols - c0, KERN_BLOCK);
         const float *b[FEW_GROUPS];
-        for (size_t i = 0; i < FEW_GROUPS; i++) {
-            b[i] = type == QTYPE_F32 ? (const float *)(const void *)g[i].q + 8 * c0 : values[i];
-            if (is_half(type))
-                values_half(type, values[i], &g[i], c0, n);
-            else if (type != QTYPE_F32)
-                values_block(type, values[i], &g[i], c0 / KERN_BLOCK);
-        }
+        for (size_t i = 0; i < FEW_GROUPS; i++)
+            b[i] = values_at(values, room[i], &g[i], c0, n);
         for (size_t c = 0; c < n; c++)
             for (int t = 0; t < T; t++) {
                 __m256 a = _mm256_set1_ps(x[(size_t)t * ldx + c0 + c]);
@@ -151,51 +177,33 @@ INLINE void few_groups(enum qtype type, int T, float *y, size_t ldy, const struc
                                 BROKEN(acc[i][t]));
 }
 
-INLINE void few_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w, const float *x,
-                     size_t ldx, size_t n_tokens, size_t group0, size_t group1)
+static void few_tokens(values_fn values, float *y, size_t ldy, const struct kern_matrix *w,
+                       const struct pack_layout *l, const float *x, size_t ldx, size_t n_tokens,
+                       size_t group0, size_t group1)
 {
-    struct pack_layout l = pack_layout(type, w->n_cols);
     for (size_t gi = group0; gi < group1; gi += FEW_GROUPS) {
         size_t t = 0;
         for (; t + 2 <= n_tokens; t += 2)
-            few_groups(type, 2, y + t * ldy, ldy, w, &l, x + t * ldx, ldx, gi, group1);
+            few_groups(values, 2, y + t * ldy, ldy, w, l, x + t * ldx, ldx, gi, group1);
         if (t < n_tokens)
-            few_groups(type, 1, y + t * ldy, ldy, w, &l, x + t * ldx, ldx, gi, group1);
+            few_groups(values, 1, y + t * ldy, ldy, w, l, x + t * ldx, ldx, gi, group1);
     }
 }
-
-/* ---- one function per type ---------------------------------------------------------------------------- */
-
-#define X86_MATMUL_F32(TYPE)                                                                     \
-    static void matmul_f32_##TYPE(float *y, size_t ldy, const struct kern_matrix *w,             \
-                                  const float *x, size_t ldx, size_t n_tokens, size_t group0,    \
-                                  size_t group1, float *values)                                  \
-    {                                                                                            \
-        if (n_tokens < FEW_F32_TOKENS)                                                           \
-            few_type(QTYPE_##TYPE, y, ldy, w, x, ldx, n_tokens, group0, group1);                 \
-        else                                                                                     \
-            many_type(QTYPE_##TYPE, y, ldy, w, x, ldx, n_tokens, group0, group1, values);        \
-    }
-X86_EACH_TYPE(X86_MATMUL_F32)
-X86_MATMUL_F32(F32)
-X86_MATMUL_F32(F16)
-X86_MATMUL_F32(BF16)
 
 static void matmul_f32(float *y, size_t ldy, const struct kern_matrix *w, const float *x,
                        size_t ldx, size_t n_tokens, size_t group0, size_t group1, void *scratch)
 {
-#define X86_MATMUL_F32_CASE(TYPE)                                                                \
-    case QTYPE_##TYPE:                                                                           \
-        matmul_f32_##TYPE(y, ldy, w, x, ldx, n_tokens, group0, group1, scratch);                 \
-        break;
-    switch (w->type) {
-    X86_EACH_TYPE(X86_MATMUL_F32_CASE)
-    X86_MATMUL_F32_CASE(F32)
-    X86_MATMUL_F32_CASE(F16)
-    X86_MATMUL_F32_CASE(BF16)
-    default: break;
+    struct pack_layout l = pack_layout(w->type, w->n_cols);
+    values_fn values = values_of(w->type);
+    if (n_tokens < FEW_F32_TOKENS) {
+        few_tokens(values, y, ldy, w, &l, x, ldx, n_tokens, group0, group1);
+        return;
     }
-#undef X86_MATMUL_F32_CASE
+    for (size_t gi = group0; gi < group1; gi++) {
+        const struct group g = group_at(w, &l, gi);
+        many_tokens(values, y + gi * KERN_ROWS, ldy, &g, w->n_cols, x, ldx, n_tokens, rows_of(w, gi),
+                    scratch);
+    }
 }
 
 #endif
