@@ -37,9 +37,16 @@ LIB_OBJ := $(call obj_of,$(LIB_ROOMS))
 ALL_OBJ := $(call obj_of,$(ROOMS))
 include src/report/report.mk
 
-# One set of machine flags per instruction set.
+# One set of machine flags per instruction set; a file of another machine's kernels is empty.
+TARGET := $(shell $(CC) -dumpmachine)
+ifneq ($(filter x86_64%,$(TARGET)),)
+$(BUILD)/src/kernels/sse41.o: ISA := -msse4.1
 $(BUILD)/src/kernels/avx2.o: ISA := -mavx2 -mfma -mf16c
 $(BUILD)/src/kernels/avx512.o: ISA := -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512vnni
+endif
+ifneq ($(filter aarch64%,$(TARGET)),)
+$(BUILD)/src/kernels/neon.o: ISA := -march=armv8.2-a+dotprod
+endif
 $(BUILD)/src/kernels/%.o: OPT := $(if $(KERNEL_OPT),$(KERNEL_OPT),-O3)
 
 .PHONY: all help deps demo test unit test-cli bits lint asan tsan install uninstall clean man
@@ -55,6 +62,8 @@ help:
 	@echo 'make lint        include directions, lengths, headers, warnings of clang, shell scripts'
 	@echo 'make asan, tsan  the tests under the sanitizers'
 	@echo 'make fuzz        every fuzzer for FUZZ_SECONDS (60)'
+	@echo 'make arch        fixtures of tests/data/arch anew, by transformers (ONLY=prefix)'
+	@echo 'make test-peers  beside llama.cpp and transformers (LLAMA_CPP=folder ORACLE_PY=python)'
 	@echo 'make oracle      fixtures of tests/data/oracle anew, by transformers (5 GB)'
 	@echo 'make install     to PREFIX ($(PREFIX)), below DESTDIR; make uninstall removes it'
 	@echo 'make clean       remove $(BUILD)/'
