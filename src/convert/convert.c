@@ -82,7 +82,7 @@ static int put_keys(struct state *s, const struct convert_options *opt, uint32_t
     s->conf.recipe->keys(&s->conf, w, file_type);
     gguf_put_u32(w, "general.quantization_version", QUANT_VERSION);
     vocab_put(&s->vocab, w);
-    return vocab_put_special(&s->vocab, w, err);
+    return vocab_put_special(&s->vocab, w, err) != 0 ? -1 : vocab_put_rules(&s->vocab, w, err);
 }
 
 static void fill_result(const struct state *s, size_t type, struct convert_result *r)

@@ -9,9 +9,14 @@
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define REST "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+
 static const struct { const char *regex, *pre; } known[] = {
     {CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" REST, "llama-bpe"},
     {CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" REST, "qwen2"},
+    {"[^\\r\\n\\p{L}\\p{N}]?" UPPER "*" LOWER "+|[^\\r\\n\\p{L}\\p{N}]?" UPPER "+" LOWER "*|\\p{N}"
+     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", "tekken"},
     {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt-2"},
 };
 
@@ -25,7 +30,7 @@ static const char *unknown(const struct vocab *v, const struct jval *at, const c
                            struct idem_err *err)
 {
     jdoc_err(&v->tokenizer.doc, at, err, "unknown pre-tokenizer: %s '%.*s'; idem knows those of GPT-2, SmolLM, "
-             "Llama 3 and Qwen2", what, (int)(text.len < 400 ? text.len : 400), text.s);
+             "Llama 3, Qwen2 and Mistral (tekken)", what, (int)(text.len < 400 ? text.len : 400), text.s);
     if (err)
         err->code = IDEM_ERR_UNSUPPORTED;
     return NULL;
@@ -96,9 +101,6 @@ static int check_normalizer(const struct vocab *v, const char *pre, struct idem_
         return bad_part(v, n, "the normalizer", type_of(n), err);
     if (nfc && strcmp(pre, "qwen2") != 0)
         return bad_part(v, n, "with this pre-tokenizer, the normalizer", type_of(n), err);
-    if (none && strcmp(pre, "qwen2") == 0)
-        buf_adds(v->notes, "the tokenizer does not bring text to NFC, but idem does so for Qwen2's: give it "
-                           "--normalize none\n");
     return 0;
 }
 
@@ -115,7 +117,7 @@ static int check_model(const struct vocab *v, const char *pre, struct idem_err *
     double share;
     if (jdoc_f64(dropout, &share) && share != 0)
         return bad_part(v, dropout, "dropout", dropout->str, err);
-    bool ignores = is_true(model, "ignore_merges", false), meant = strcmp(pre, "llama-bpe") == 0;
+    bool ignores = is_true(model, "ignore_merges", false), meant = strcmp(pre, "llama-bpe") == 0 || strcmp(pre, "tekken") == 0;
     if (ignores && !meant)
         return bad_part(v, model, "with this pre-tokenizer,", (struct jstr){"ignore_merges", 13}, err);
     if (!ignores && meant)

@@ -43,6 +43,8 @@ struct vocab {
 int vocab_open(struct vocab *v, const struct hfconf *c, const char *dir, struct buf *notes, struct idem_err *err);
 void vocab_put(const struct vocab *v, struct gguf_writer *w);
 int vocab_put_special(const struct vocab *v, struct gguf_writer *w, struct idem_err *err);
+/* vocab_rules.c: the keys tokenizer.idem.*, where tokenizer.json does what no other key says. */
+int vocab_put_rules(const struct vocab *v, struct gguf_writer *w, struct idem_err *err);
 void vocab_close(struct vocab *v);
 
 /* ---- between the files of the tokenizer ---------------------------------------------------------- */

@@ -4,7 +4,7 @@
  * SentencePiece joins the pair whose result has the highest score, tokenizer.json the pair whose
  * merge comes first. Both agree if every way to join two tokens into a third is a merge, and the
  * merges of one result stand together; then the score of a result is minus the place of its
- * merges. Where they do not agree, text would be cut otherwise, so that is an error. */
+ * merges. Where they do not agree the file gets the merges too, which idem's tokenizer goes by. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,23 +13,16 @@
 enum { MAX_PIECE = 512 };
 #define ADDED_SCORE (-1000.0f)
 
-static int refuse(const struct vocab *v, const char *what, struct gguf_str s, struct idem_err *err)
-{
-    return err_set(err, IDEM_ERR_UNSUPPORTED, "%s: %s (piece '%.*s'); scores of SentencePiece cannot stand for these "
-                   "merges: put the tokenizer.model of the base model beside tokenizer.json",
-                   v->tokenizer.doc.path, what, (int)(s.len < 64 ? s.len : 64), s.data);
-}
-
-/* A merge as one text of m.len - 1 bytes and where its second part begins. */
-static int join(const struct vocab *v, struct gguf_str m, char text[MAX_PIECE], size_t *split, struct idem_err *err)
+/* A merge as one text of m.len - 1 bytes and where its second part begins; false: it is too long. */
+static bool join(struct gguf_str m, char text[MAX_PIECE], size_t *split)
 {
     const char *space = memchr(m.data, ' ', m.len);
     if (!space || m.len > MAX_PIECE)
-        return refuse(v, "a merge is longer than a piece can be", m, err);
+        return false;
     *split = (size_t)(space - m.data);
     memcpy(text, m.data, *split);
     memcpy(text + *split, space + 1, m.len - *split - 1);
-    return 0;
+    return true;
 }
 
 static bool is_normal(const struct vocab *v, int64_t id)
@@ -38,24 +31,28 @@ static bool is_normal(const struct vocab *v, int64_t id)
 }
 
 /* Scores by the order of merges. n_ways[id]: how many merges make it. Added tokens are cut out of
- * the text before anything is joined, so a merge that has to do with one is never used. */
-static int score(struct vocab *v, const struct vocab_index *x, uint32_t *n_ways, struct idem_err *err)
+ * the text before anything is joined, so a merge that has to do with one is never used. False: the
+ * merges of one piece do not stand together. */
+static bool score(struct vocab *v, const struct vocab_index *x, uint32_t *n_ways)
 {
     int64_t last = -1;
     float rank = 0;
+    bool exact = true;
     for (size_t i = 0; i < v->n_merges; i++) {
         char text[MAX_PIECE];
         size_t split = 0;
         size_t len = v->merges[i].len - 1;
-        if (join(v, v->merges[i], text, &split, err) != 0)
-            return -1;
+        if (!join(v->merges[i], text, &split)) {
+            exact = false;
+            continue;
+        }
         int64_t id = vocab_index_find(x, text, len);
         if (!is_normal(v, id) || !is_normal(v, vocab_index_find(x, text, split)) ||
             !is_normal(v, vocab_index_find(x, text + split, len - split)))
             continue;
         if (id != last && n_ways[id])
-            return refuse(v, "the merges of one piece do not stand together", v->tokens[id], err);
-        if (id != last)
+            exact = false;
+        else if (id != last)
             v->scores[id] = -(rank++);
         n_ways[id]++;
         last = id;
@@ -63,12 +60,11 @@ static int score(struct vocab *v, const struct vocab_index *x, uint32_t *n_ways,
     for (uint32_t i = 0; i < v->n; i++)
         if (v->tokens[i].data && !n_ways[i] && v->types[i] == VOCAB_NORMAL)
             v->scores[i] = -rank;
-    return 0;
+    return exact;
 }
 
-/* Every way to cut a piece in two pieces must be a merge. */
-static int check_ways(const struct vocab *v, const struct vocab_index *x, const uint32_t *n_ways,
-                      struct idem_err *err)
+/* Whether every way to cut a piece in two pieces is a merge. */
+static bool all_ways(const struct vocab *v, const struct vocab_index *x, const uint32_t *n_ways)
 {
     for (uint32_t i = 0; i < v->n; i++) {
         uint32_t ways = 0;
@@ -82,9 +78,9 @@ static int check_ways(const struct vocab *v, const struct vocab_index *x, const 
             ways += is_normal(v, a) && is_normal(v, b);
         }
         if (ways != n_ways[i])
-            return refuse(v, "two pieces can be joined that no merge joins", t, err);
+            return false;
     }
-    return 0;
+    return true;
 }
 
 static bool is_byte(struct jstr t)
@@ -160,15 +156,17 @@ int vocab_read_hfspm(struct vocab *v, struct idem_err *err)
     struct vocab_index *x = rc == 0 ? vocab_index_new(v) : NULL;
     if (rc == 0 && !x)
         rc = err_memory(err, "the index of the vocabulary", v->n * sizeof *n_ways);
-    if (rc == 0)
-        rc = score(v, x, n_ways, err);
-    if (rc == 0)
-        rc = check_ways(v, x, n_ways, err);
+    bool exact = rc == 0 && score(v, x, n_ways);
+    exact = exact && all_ways(v, x, n_ways);
     vocab_index_free(x);
     free(n_ways);
     if (rc != 0)
         return -1;
-    v->n_merges = 0;    /* the scores say it */
+    if (exact)
+        v->n_merges = 0;    /* the scores say it */
+    else
+        buf_adds(v->notes, "no scores of SentencePiece stand for the merges of tokenizer.json: the file has the merges "
+                           "too, which idem goes by; llama.cpp does not and may cut text otherwise\n");
     v->add_space_prefix = vocab_prepends_space(root) ? -1 : 0;
     return vocab_fill_gaps(v, err);
 }

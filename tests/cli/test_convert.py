@@ -424,7 +424,11 @@ def own_keys(idem):
 
 
 def merges_as_scores(idem):
-    """Without tokenizer.model the order of the merges gives the scores: the same ids for any text."""
+    """Without tokenizer.model the order of the merges gives the scores: the same ids for any text.
+    Where no scores stand for the merges the file has these too, and idem goes by them."""
+    sys.path.insert(0, str(ROOT / "tests/peers"))
+    from convert_llama import Gguf
+    merges = "tokenizer.ggml.merges"
     folder = copy(idem, "gemma3-text")
     with_model, without = idem.path("with.gguf"), idem.path("without.gguf")
     idem.ok("convert", folder, "-o", with_model)
@@ -433,8 +437,43 @@ def merges_as_scores(idem):
     for text in "the cat ate of the tin", "  in re  on", "hear \u00e9\u4e2d the", "tttheheat sat on", "a":
         a, b = (json.loads(idem.ok("tokenize", f, text, "--json"))["tokens"] for f in (with_model, without))
         check(a == b, f"{text!r}: {a} and {b}")
+    check(merges not in Gguf(without).keys, "the scores are enough")
+    doc = json.loads((folder / "tokenizer.json").read_text())
+    last = doc["model"]["merges"][-1]
+    pair = "".join(last if isinstance(last, list) else last.split(" "))
+    text = pair.replace("\u2581", " ")
+    whole = json.loads(idem.ok("tokenize", without, text, "--json"))["tokens"]
     tokenizer(lambda d: d["model"]["merges"].pop())(folder)
-    refused(idem.run("convert", folder, "-o", without), [1], "no merge joins", "tokenizer.model")
+    r = idem.run("convert", folder, "-o", without)
+    check(r.returncode == 0 and b"llama.cpp does not" in r.stderr, r.stderr)
+    check(merges in Gguf(without).keys, "the merges are there")
+    parts = json.loads(idem.ok("tokenize", without, text, "--json"))["tokens"]
+    check(len(parts) > len(whole), f"{text!r}: {whole} and {parts}")
+
+
+def text_rules(idem):
+    """What tokenizer.json says of added tokens and of the space in front stands in keys of idem's own."""
+    sys.path.insert(0, str(ROOT / "tests/peers"))
+    from convert_llama import Gguf
+
+    def keys(change, file="tokenizer.json"):
+        folder = copy(idem, "gemma3-text")
+        edit_json(folder, file, change)
+        idem.ok("convert", folder, "-o", idem.path("t.gguf"))
+        return {k: v for k, (_, v) in Gguf(idem.path("t.gguf")).keys.items() if k.startswith("tokenizer.idem.")}
+
+    def metaspace(scheme):
+        return keys(lambda d: d.update(normalizer=None, pre_tokenizer={
+            "type": "Metaspace", "replacement": "\u2581", "prepend_scheme": scheme, "split": False}))
+
+    prefix = "tokenizer.idem.space_prefix"
+    check(keys(lambda d: None) == {}, "nothing to say")
+    check(metaspace("first") == {prefix: b"metaspace-first"}, "first")
+    check(metaspace("always") == {prefix: b"metaspace-always"}, "always")
+    check(metaspace("never") == {}, "never")
+    found = keys(lambda d: d["added_tokens_decoder"]["1"].update(rstrip=True, normalized=True), "tokenizer_config.json")
+    check(found["tokenizer.idem.added_flags"] == [2 + 8], f"{found}")
+    check(found["tokenizer.idem.added_tokens"] == [1], f"{found}")
 
 
 CASES = [
@@ -451,4 +490,5 @@ CASES = [
     ("convert: notes", notes),
     ("convert: keys of its own", own_keys),
     ("convert: scores from merges", merges_as_scores),
+    ("convert: rules of tokenizer.json", text_rules),
 ]

@@ -40,6 +40,10 @@ EXPECTED = [
     ("minicpm3.logit_scale", "only idem", "llama.cpp takes width / 256 for granted"),
     ("gemma2.rope.freq_base", "only idem", "llama.cpp takes 10000 for granted"),
     ("phi2.rope.freq_base", "only idem", "llama.cpp takes 10000 for granted"),
+    ("tokenizer.idem.space_prefix", "only idem", "what tokenizer.json says and llama.cpp has no key for"),
+    ("tokenizer.idem.normalizer", "only idem", "what tokenizer.json says and llama.cpp has no key for"),
+    ("tokenizer.idem.added_tokens", "only idem", "what tokenizer.json says and llama.cpp has no key for"),
+    ("tokenizer.idem.added_flags", "only idem", "what tokenizer.json says and llama.cpp has no key for"),
     ("rope_freqs.weight", "last bit", "torch's pow in binary32"),
 ]
 

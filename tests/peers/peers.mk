@@ -15,6 +15,7 @@ PEER_TEST = IDEM=$(abspath $(BUILD))/idem IDEM_MODELS=$(IDEM_MODELS) LLAMA_CPP=$
 .PHONY: test-peers
 test-peers: $(BUILD)/idem $(PEERS)/sampler_eval $(PEERS)/tok_batch
 	@$(call PEER_TEST,sampler_llama.py --eval $(PEERS)/sampler_eval)
+	@$(call PEER_TEST,tokenizers_convert.py $(PEERS)/tok_batch)
 	@$(call PEER_TEST,tokenizers_fuzz.py $(PEERS)/tok_batch --python $(ORACLE_PY) --texts 30000 --no-probe)
 	@$(call PEER_TEST,convert_llama.py --load --python $(ORACLE_PY) tests/data/convert $(CHECKPOINTS))
 

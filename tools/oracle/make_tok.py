@@ -145,7 +145,7 @@ SPM_SPECIAL = [special("<unk>"), special("<s>"), special("</s>")]
 CHATML = [special("<|endoftext|>"), special("<|im_start|>"), special("<|im_end|>")]
 ALL_KINDS = [
     special("<|end|>"), special("<|endoftext|>"), special("<L>", lstrip=True), special("<R>", rstrip=True),
-    special("<LR>", lstrip=True, rstrip=True), special("<W>", single_word=True), user("word", single_word=True),
+    special("<LR>", lstrip=True, rstrip=True), special("<W>", single_word=True), user("w0rd", single_word=True),
     user("[u]"), user("[u][u]"), user("[n]", normalized=True), user("x [n] y", normalized=True), user("\n\n"),
     user("\t", rstrip=True), user("e\u0301q", normalized=True), user("\u00e9r", normalized=True),
     user("\u212bs"), special("sp", normalized=True, lstrip=True), user("end"), user("\u2581\u2581", normalized=True),
@@ -167,7 +167,7 @@ FAMILIES = {
         user("<tool_call>"), user("</tool_call>"), user("<think>"), user("</think>")], normalizer=normalizers.NFC())),
     "tekken": ("tekken", lambda: byte_bpe(split(TEKKEN), [special("<unk>"), special("<s>"), special("</s>"), special("[INST]"),
                                                           special("[/INST]")], ignore_merges=True, bos=("<s>",))),
-    "added": ("qwen2", lambda: byte_bpe(split(LLAMA3 % ""), ALL_KINDS, normalizer=normalizers.NFC())),
+    "added": ("qwen2", lambda: byte_bpe(split(LLAMA3 % ""), ALL_KINDS[:-1], normalizer=normalizers.NFC())),
     "llama": (None, lambda: sentencepiece("prepend", SPM_SPECIAL)),
     "llama-merges": (None, lambda: sentencepiece("prepend", SPM_SPECIAL, trained_merges=True)),
     "mistral": (None, lambda: sentencepiece("metaspace-first", SPM_SPECIAL + [special("[INST]"), special("[/INST]")])),
