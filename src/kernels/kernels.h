@@ -83,7 +83,7 @@ struct kern_attn_shape {
 };
 
 struct kern_ops {
-    const char *name;     /* "ref", "avx2", "avx512" */
+    const char *name;     /* "ref", "sse41", "avx2", "avx512", "neon" */
 
     /* y[n / 32] from x[n]; n a multiple of 32. */
     void (*quantize)(struct kern_q8 *y, const float *x, size_t n);
@@ -150,8 +150,10 @@ size_t kern_attn_scratch_bytes(size_t k_dim, size_t v_dim);
 
 /* NULL where this build or this CPU does not have it. */
 const struct kern_ops *kern_ops_ref(void);
-const struct kern_ops *kern_ops_avx2(void);
+const struct kern_ops *kern_ops_sse41(void);
+const struct kern_ops *kern_ops_avx2(void);     /* with FMA and F16C */
 const struct kern_ops *kern_ops_avx512(void);   /* with VNNI */
+const struct kern_ops *kern_ops_neon(void);     /* with the dot product of bytes */
 /* By name ("auto", "ref", "sse41", "avx2", "avx512", "neon"); an error lists what this CPU has. */
 const struct kern_ops *kern_select(const char *name, struct idem_err *err);
 

@@ -36,7 +36,8 @@ void kern_thread_init(void)
 
 const struct kern_ops *kern_select(const char *name, struct idem_err *err)
 {
-    const struct kern_ops *have[] = {kern_ops_avx512(), kern_ops_avx2(), kern_ops_ref()};   /* widest first */
+    const struct kern_ops *have[] = {kern_ops_avx512(), kern_ops_avx2(), kern_ops_sse41(),
+                                     kern_ops_neon(), kern_ops_ref()};   /* widest first */
     struct buf list;
     buf_init(&list, 256);
     for (size_t i = 0; i < sizeof have / sizeof have[0]; i++) {

@@ -24,7 +24,8 @@ static void variants_equal_reference(void **state)
 {
     (void)state;
     assert_int_equal(kern_check(1, kern_ops_ref(), print, NULL), 0);
-    const struct kern_ops *const variants[] = {kern_ops_avx2(), kern_ops_avx512()};
+    const struct kern_ops *const variants[] = {kern_ops_sse41(), kern_ops_avx2(), kern_ops_avx512(),
+                                               kern_ops_neon()};
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
         for (uint64_t seed = 0; variants[i] && seed < 3; seed++)
             assert_int_equal(kern_check(seed * 1000, variants[i], print, NULL), 0);

@@ -118,7 +118,8 @@ static void check_dots(const struct kern_ops *ops, const struct kern_matrix *w, 
 /* A matrix of ROWS rows that repeats the n given ones, so that each is at every place of a group. */
 static void check_type(const struct row *rows, size_t n, const float x[N])
 {
-    const struct kern_ops *const variants[] = {kern_ops_ref(), kern_ops_avx2(), kern_ops_avx512()};
+    const struct kern_ops *const variants[] = {kern_ops_ref(), kern_ops_sse41(), kern_ops_avx2(),
+                                               kern_ops_avx512(), kern_ops_neon()};
     struct kern_matrix w;
     size_t bytes = kern_matrix_init(&w, rows[0].type, ROWS, N), row_bytes = rows[0].n_bytes;
     assert_true(bytes > 0);
