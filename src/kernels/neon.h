@@ -8,15 +8,9 @@
 
 #include "kernels/quad.h"
 
-INLINE f4 fma4_exact(f4 a, f4 b, f4 c)
+INLINE f4 fma4(f4 a, f4 b, f4 c)
 {
     return (f4)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
-}
-
-INLINE f4 fma4(f4 a, f4 b, f4 c, i4 *doubt)
-{
-    (void)doubt;
-    return fma4_exact(a, b, c);
 }
 
 INLINE i4 round4(f4 x) { return (i4)vcvtnq_s32_f32((float32x4_t)x); }

@@ -4,9 +4,7 @@
  * operations that they cannot are in sse41.h and neon.h, under the same names. Included once by
  * each instruction set's file.
  *
- *   fma4(a, b, c, &doubt)  fused multiply-add; where doubt is set, it may be wrong and the caller
- *                          does the work again with fma4_exact (neon: never)
- *   fma4_exact(a, b, c)    fused multiply-add
+ *   fma4(a, b, c)         fused multiply-add
  *   round4(x)              to integers, nearest even
  *   load4_f16(p)           four binary16 numbers
  *   load4_u8(p)            four bytes as integers

@@ -52,12 +52,11 @@ INLINE const float *values_group(enum qtype type, float *out, const struct group
 
 /* ---- products ------------------------------------------------------------------------------------- */
 
-/* y[t][0..8) = sum over k ascending of x[t][k] * b[k][0..8), fused. False: in doubt. */
-INLINE bool tile_f32(int T, bool exact, float *y, size_t ldy, const float *b, const float *x, size_t ldx,
-                     size_t n, size_t n_rows)
+/* y[t][0..8) = sum over k ascending of x[t][k] * b[k][0..8), fused. */
+INLINE void tile_f32(int T, float *y, size_t ldy, const float *b, const float *x, size_t ldx, size_t n,
+                     size_t n_rows)
 {
     f4 acc[4][2];
-    i4 doubt = set4_i(0);
     for (int t = 0; t < T; t++)
         acc[t][0] = acc[t][1] = set4(0);
     for (size_t c = 0; c < n; c++) {
@@ -65,15 +64,12 @@ INLINE bool tile_f32(int T, bool exact, float *y, size_t ldy, const float *b, co
 #pragma GCC unroll 4
         for (int t = 0; t < T; t++) {
             f4 v = set4(x[(size_t)t * ldx + c]);
-            acc[t][0] = fused(exact, lo, v, acc[t][0], &doubt);
-            acc[t][1] = fused(exact, hi, v, acc[t][1], &doubt);
+            acc[t][0] = fma4(lo, v, acc[t][0]);
+            acc[t][1] = fma4(hi, v, acc[t][1]);
         }
     }
-    if (any4(doubt))
-        return false;
     for (int t = 0; t < T; t++)
         store_rows(y + (size_t)t * ldy, n_rows, acc[t][0], acc[t][1]);
-    return true;
 }
 
 static __attribute__((noinline)) void tokens_f32(float *y, size_t ldy, const float *b, const float *x,
@@ -81,11 +77,9 @@ static __attribute__((noinline)) void tokens_f32(float *y, size_t ldy, const flo
 {
     size_t t = 0;
     for (; t + 4 <= n_tokens; t += 4)
-        if (!tile_f32(4, false, y + t * ldy, ldy, b, x + t * ldx, ldx, n, n_rows))
-            tile_f32(4, true, y + t * ldy, ldy, b, x + t * ldx, ldx, n, n_rows);
+        tile_f32(4, y + t * ldy, ldy, b, x + t * ldx, ldx, n, n_rows);
     for (; t < n_tokens; t++)
-        if (!tile_f32(1, false, y + t * ldy, ldy, b, x + t * ldx, ldx, n, n_rows))
-            tile_f32(1, true, y + t * ldy, ldy, b, x + t * ldx, ldx, n, n_rows);
+        tile_f32(1, y + t * ldy, ldy, b, x + t * ldx, ldx, n, n_rows);
 }
 
 static void matmul_f32(float *y, size_t ldy, const struct kern_matrix *w, const float *x,

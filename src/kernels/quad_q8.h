@@ -142,12 +142,6 @@ INLINE i4 dot_block(enum qtype type, const b16 u[8], const struct scales *k, con
 
 /* ---- products ------------------------------------------------------------------------------------ */
 
-/* fma4, or where it has been in doubt fma4_exact. */
-INLINE f4 fused(bool exact, f4 a, f4 b, f4 c, i4 *doubt)
-{
-    return exact ? fma4_exact(a, b, c) : fma4(a, b, c, doubt);
-}
-
 /* The first n of eight rows. */
 INLINE void store_rows(float *y, size_t n, f4 lo, f4 hi)
 {
@@ -164,12 +158,11 @@ INLINE void store_rows(float *y, size_t n, f4 lo, f4 hi)
     }
 }
 
-/* Eight rows against T tokens. False: in doubt, nothing is stored. */
-INLINE bool tile_q8(enum qtype type, int T, bool exact, float *y, size_t ldy, const struct group *g,
-                    size_t nb, const struct kern_q8 *x, size_t n_rows)
+/* Eight rows against T tokens. */
+INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct group *g, size_t nb,
+                    const struct kern_q8 *x, size_t n_rows)
 {
     f4 acc[4][2];
-    i4 doubt = set4_i(0);
     for (int t = 0; t < T; t++)
         acc[t][0] = acc[t][1] = set4(0);
     for (size_t b = 0; b < nb; b++) {
@@ -187,36 +180,22 @@ INLINE bool tile_q8(enum qtype type, int T, bool exact, float *y, size_t ldy, co
 #pragma GCC unroll 2
             for (int i = 0; i < 2; i++) {
                 f4 isum = float4(dot_block(type, u[i], &k[i], &s, a));
-                acc[t][i] = fused(exact, isum, k[i].s * a->d, acc[t][i], &doubt);
+                acc[t][i] = fma4(isum, k[i].s * a->d, acc[t][i]);
                 if (has_m(type))
-                    acc[t][i] = fused(exact, k[i].m, set4(a->ds), acc[t][i], &doubt);
+                    acc[t][i] = fma4(k[i].m, set4(a->ds), acc[t][i]);
                 if (type == QTYPE_Q2_K)
-                    acc[t][i] = fused(exact, float4(dot_sums(k[i].msub, a)), k[i].m * a->d, acc[t][i],
-                                      &doubt);
+                    acc[t][i] = fma4(float4(dot_sums(k[i].msub, a)), k[i].m * a->d, acc[t][i]);
             }
         }
     }
-    if (any4(doubt))
-        return false;
     for (int t = 0; t < T; t++)
         store_rows(y + (size_t)t * ldy, n_rows, acc[t][0], acc[t][1]);
-    return true;
-}
-
-INLINE void exact_q8(enum qtype type, float *y, size_t ldy, const struct group *g, size_t nb,
-                     const struct kern_q8 *x, size_t n_rows, size_t n_tokens)
-{
-    for (size_t t = 0; t < n_tokens; t++)
-        tile_q8(type, 1, true, y + t * ldy, ldy, g, nb, x + t * nb, n_rows);
 }
 
 enum { TOKENS_KEPT_BYTES = 192 * 1024 };    /* of activations that should stay in the L2 cache */
 
-/* exact: exact_q8 of this type, not inlined. */
 INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w,
-                        const struct kern_q8 *x, size_t n_tokens, size_t group0, size_t group1,
-                        void (*exact)(float *, size_t, const struct group *, size_t,
-                                      const struct kern_q8 *, size_t, size_t))
+                        const struct kern_q8 *x, size_t n_tokens, size_t group0, size_t group1)
 {
     struct pack_layout l = pack_layout(type, w->n_cols);
     size_t nb = w->n_cols / KERN_BLOCK, step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / 4 * 4;
@@ -229,27 +208,19 @@ INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern
             struct group g = {at, at + l.h_off, at + l.s_off};
             size_t row = gi * KERN_ROWS, n_rows = w->n_rows - row, t = t0;
             for (; t + 4 <= t1; t += 4)
-                if (!tile_q8(type, 4, false, y + t * ldy + row, ldy, &g, nb, x + t * nb, n_rows))
-                    exact(y + t * ldy + row, ldy, &g, nb, x + t * nb, n_rows, 4);
+                tile_q8(type, 4, y + t * ldy + row, ldy, &g, nb, x + t * nb, n_rows);
             for (; t < t1; t++)
-                if (!tile_q8(type, 1, false, y + t * ldy + row, ldy, &g, nb, x + t * nb, n_rows))
-                    exact(y + t * ldy + row, ldy, &g, nb, x + t * nb, n_rows, 1);
+                tile_q8(type, 1, y + t * ldy + row, ldy, &g, nb, x + t * nb, n_rows);
         }
     }
 }
 
 #define QUAD_MATMUL(TYPE)                                                                        \
-    static __attribute__((noinline)) void exact_##TYPE(                                          \
-        float *y, size_t ldy, const struct group *g, size_t nb, const struct kern_q8 *x,         \
-        size_t n_rows, size_t n_tokens)                                                          \
-    {                                                                                            \
-        exact_q8(QTYPE_##TYPE, y, ldy, g, nb, x, n_rows, n_tokens);                              \
-    }                                                                                            \
     static void matmul_##TYPE(float *y, size_t ldy, const struct kern_matrix *w,                 \
                               const struct kern_q8 *x, size_t n_tokens, size_t group0,           \
                               size_t group1)                                                     \
     {                                                                                            \
-        matmul_type(QTYPE_##TYPE, y, ldy, w, x, n_tokens, group0, group1, exact_##TYPE);         \
+        matmul_type(QTYPE_##TYPE, y, ldy, w, x, n_tokens, group0, group1);                       \
     }
 QUAD_EACH_TYPE(QUAD_MATMUL)
 

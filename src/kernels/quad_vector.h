@@ -11,16 +11,16 @@
 INLINE f4 exp4(f4 x)
 {
     const f4 magic = set4(REF_MAGIC);
-    f4 t = fma4_exact(x, set4(REF_LOG2E), magic), n = t - magic;
-    f4 r = fma4_exact(n, set4(-REF_LN2_LO), fma4_exact(n, set4(-REF_LN2_HI), x));
+    f4 t = fma4(x, set4(REF_LOG2E), magic), n = t - magic;
+    f4 r = fma4(n, set4(-REF_LN2_LO), fma4(n, set4(-REF_LN2_HI), x));
     f4 p = set4(1.0f / 5040.0f);
-    p = fma4_exact(p, r, set4(1.0f / 720.0f));
-    p = fma4_exact(p, r, set4(1.0f / 120.0f));
-    p = fma4_exact(p, r, set4(1.0f / 24.0f));
-    p = fma4_exact(p, r, set4(1.0f / 6.0f));
-    p = fma4_exact(p, r, set4(0.5f));
-    p = fma4_exact(p, r, set4(1.0f));
-    p = fma4_exact(p, r, set4(1.0f));
+    p = fma4(p, r, set4(1.0f / 720.0f));
+    p = fma4(p, r, set4(1.0f / 120.0f));
+    p = fma4(p, r, set4(1.0f / 24.0f));
+    p = fma4(p, r, set4(1.0f / 6.0f));
+    p = fma4(p, r, set4(0.5f));
+    p = fma4(p, r, set4(1.0f));
+    p = fma4(p, r, set4(1.0f));
     p = (f4)((u4)p + ((u4)t << 23));
     p = select4(x < REF_EXP_LO, set4(0), p);
     return select4(x > REF_EXP_HI, set4(INFINITY), p);
@@ -35,8 +35,8 @@ static void rmsnorm(float *y, const float *x, const float *w, size_t n, float ep
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
         f4 a = load4(x + i), b = load4(x + i + 4);
-        lo = fma4_exact(a, a, lo);
-        hi = fma4_exact(b, b, hi);
+        lo = fma4(a, a, lo);
+        hi = fma4(b, b, hi);
     }
     store4(s, lo);
     store4(s + 4, hi);
@@ -64,8 +64,8 @@ static void layernorm(float *y, const float *x, const float *w, const float *b, 
     lo = hi = set4(0);
     for (i = 0; i + 8 <= n; i += 8) {
         f4 c = load4(x + i) - mean, d = load4(x + i + 4) - mean;
-        lo = fma4_exact(c, c, lo);
-        hi = fma4_exact(d, d, hi);
+        lo = fma4(c, c, lo);
+        hi = fma4(d, d, hi);
     }
     store4(s, lo);
     store4(s + 4, hi);
@@ -73,7 +73,7 @@ static void layernorm(float *y, const float *x, const float *w, const float *b, 
         s[i % 8] = fmaf(x[i] - mean, x[i] - mean, s[i % 8]);
     float r = 1.0f / sqrtf(ref_fold8(s) / (float)n + eps);
     for (i = 0; i + 4 <= n; i += 4)
-        store4(y + i, fma4_exact((load4(x + i) - mean) * r, load4(w + i), load4(b + i)));
+        store4(y + i, fma4((load4(x + i) - mean) * r, load4(w + i), load4(b + i)));
     for (; i < n; i++)
         y[i] = fmaf((x[i] - mean) * r, w[i], b[i]);
 }
@@ -82,7 +82,7 @@ INLINE f4 silu4(f4 x) { return x / (1.0f + exp4(negate4(x))); }
 
 INLINE f4 gelu4(f4 x)
 {
-    f4 u = x * fma4_exact(set4(REF_GELU_B), x * x, set4(REF_GELU_A));
+    f4 u = x * fma4(set4(REF_GELU_B), x * x, set4(REF_GELU_A));
     return x / (1.0f + exp4(negate4(u)));
 }
 
@@ -146,8 +146,8 @@ static void rope(float *x, size_t n_heads, size_t head_dim, size_t n_rot, const 
     for (size_t h = 0; h < n_heads; h++, x += head_dim) {
         for (size_t i = 0; i < n_rot / 2; i += 4) {
             f4 a = load4(x + i), b = load4(x + i + n_rot / 2), c = load4(cos_t + i), s = load4(sin_t + i);
-            store4(x + i, fma4_exact(a, c, negate4(b * s)));
-            store4(x + i + n_rot / 2, fma4_exact(b, c, a * s));
+            store4(x + i, fma4(a, c, negate4(b * s)));
+            store4(x + i + n_rot / 2, fma4(b, c, a * s));
         }
     }
 }
@@ -224,23 +224,21 @@ INLINE f4 load_kv(const void *p, bool f16, size_t i)
     return f16 ? load4_f16((const uint16_t *)p + i) : load4((const float *)p + i);
 }
 
-/* acc[t] = the sums over n of x[t][i] * y[i][0..16), i ascending, fused; y[i] is step_y elements
- * behind the one before. False: in doubt. */
-INLINE bool sums16(int T, bool exact, f4 acc[2][4], const float *const x[2], const void *y, bool f16,
-                   size_t at, size_t step_y, size_t n)
+/* acc[t] = the sums over n of x[t][i] * y[i][0..16), i ascending, fused; y[0] is at element `at`, and
+ * y[i] `step` elements behind the one before. */
+INLINE void sums16(int T, f4 acc[2][4], const float *const x[2], const void *y, bool f16, size_t at,
+                   size_t step, size_t n)
 {
-    i4 doubt = set4_i(0);
     for (int t = 0; t < T; t++)
         acc[t][0] = acc[t][1] = acc[t][2] = acc[t][3] = set4(0);
     for (size_t i = 0; i < n; i++)
 #pragma GCC unroll 4
         for (size_t c = 0; c < 4; c++) {
-            f4 v = load_kv(y, f16, at + i * step_y + 4 * c);
+            f4 v = load_kv(y, f16, at + i * step + 4 * c);
 #pragma GCC unroll 2
             for (int t = 0; t < T; t++)
-                acc[t][c] = fused(exact, set4(x[t][i]), v, acc[t][c], &doubt);
+                acc[t][c] = fma4(set4(x[t][i]), v, acc[t][c]);
         }
-    return !any4(doubt);
 }
 
 /* s[t][64] for T queries: lane = position, chunks of 16 positions that some query needs. */
@@ -250,8 +248,7 @@ INLINE void scores(int T, float *s, const struct kern_attn *a, const void *k, bo
     const float *const q[2] = {a[0].q, a[T - 1].q};
     for (size_t j = j0 / 16 * 16; j < j1; j += 16) {
         f4 acc[2][4];
-        if (!sums16(T, false, acc, q, k, f16, j, KERN_KV, k_dim))
-            sums16(T, true, acc, q, k, f16, j, KERN_KV, k_dim);
+        sums16(T, acc, q, k, f16, j, KERN_KV, k_dim);
         for (int t = 0; t < T; t++)
             for (size_t c = 0; c < 4; c++)
                 store4(s + (size_t)t * KERN_KV + j + 4 * c, acc[t][c]);
@@ -287,14 +284,13 @@ INLINE void outputs(int T, const float *s, struct kern_attn *a, const float old[
     const float *const p[2] = {s + j0, s + KERN_KV * (T - 1) + j0};
     for (size_t d = 0; d < v_dim; d += 16) {
         f4 acc[2][4];
-        if (!sums16(T, false, acc, p, v, f16, j0 * v_dim + d, v_dim, j1 - j0))
-            sums16(T, true, acc, p, v, f16, j0 * v_dim + d, v_dim, j1 - j0);
+        sums16(T, acc, p, v, f16, j0 * v_dim + d, v_dim, j1 - j0);
         for (int t = 0; t < T; t++)
             for (size_t c = 0; c < 4; c++) {
                 float *o = a[t].o + d + 4 * c;
                 f4 x = acc[t][c] + 0.0f;
                 if (!first[t])
-                    x = fma4_exact(load4(o), set4(old[t]), x * new[t]);
+                    x = fma4(load4(o), set4(old[t]), x * new[t]);
                 store4(o, BROKEN4(x));
             }
     }

@@ -10,8 +10,9 @@
  * fma4 looks for those: in the normal range of binary32 a middle is what has 1 and then 28 zeros in
  * the last 29 of 53 bits; below 2^-126 they are elsewhere, so all of that range is in doubt, except 0,
  * which s is only if the exact sum is 0 (all terms are multiples of 2^-298, which binary64 holds).
+ * Few are, and they go through fma4_odd.
  *
- * fma4_exact rounds the sum to odd: of the two binary64 numbers around an inexact sum it takes the
+ * fma4_odd rounds the sum to odd: of the two binary64 numbers around an inexact sum it takes the
  * one whose last bit is 1. That bit then says to the second rounding that there is something left,
  * and on which side, and since 53 >= 24 + 2 the result is that of one rounding (Boldo and Melquiond,
  * "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008); with
@@ -32,18 +33,6 @@ INLINE f4 narrow4(d2 lo, d2 hi)
     return (f4)_mm_movelh_ps(_mm_cvtpd_ps((__m128d)lo), _mm_cvtpd_ps((__m128d)hi));
 }
 
-INLINE f4 fma4(f4 a, f4 b, f4 c, i4 *doubt)
-{
-    d2 s0 = low2(a) * low2(b) + low2(c), s1 = high2(a) * high2(b) + high2(c);
-    u4 low = (u4)_mm_shuffle_ps((__m128)s0, (__m128)s1, _MM_SHUFFLE(2, 0, 2, 0));
-    u4 high = (u4)_mm_shuffle_ps((__m128)s0, (__m128)s1, _MM_SHUFFLE(3, 1, 3, 1));
-    i4 middle = (low << 3) == 0x80000000u;
-    /* 0 < 2 |high| < 2 * 0x38100000, the upper half of 2^-126; compared as signed numbers */
-    i4 small = (i4)((high << 1) + 0x7FFFFFFFu) < set4_i(0x701FFFFF - 0x7FFFFFFF - 1);
-    *doubt |= middle | small;
-    return narrow4(s0, s1);
-}
-
 /* p + c, rounded to odd. */
 INLINE d2 sum_to_odd(d2 p, d2 c)
 {
@@ -53,9 +42,23 @@ INLINE d2 sum_to_odd(d2 p, d2 c)
     return (d2)((l2)s + (step & even & inexact));
 }
 
-INLINE f4 fma4_exact(f4 a, f4 b, f4 c)
+static __attribute__((noinline, cold)) f4 fma4_odd(f4 a, f4 b, f4 c)
 {
     return narrow4(sum_to_odd(low2(a) * low2(b), low2(c)), sum_to_odd(high2(a) * high2(b), high2(c)));
+}
+
+INLINE f4 fma4(f4 a, f4 b, f4 c)
+{
+    d2 s0 = low2(a) * low2(b) + low2(c), s1 = high2(a) * high2(b) + high2(c);
+    u4 low = (u4)_mm_shuffle_ps((__m128)s0, (__m128)s1, _MM_SHUFFLE(2, 0, 2, 0));
+    u4 high = (u4)_mm_shuffle_ps((__m128)s0, (__m128)s1, _MM_SHUFFLE(3, 1, 3, 1));
+    i4 middle = (low << 3) == 0x80000000u;
+    /* 0 < 2 |high| < 2 * 0x38100000, the upper half of 2^-126; compared as signed numbers */
+    i4 small = (i4)((high << 1) + 0x7FFFFFFFu) < set4_i(0x701FFFFF - 0x7FFFFFFF - 1);
+    __m128i doubt = (__m128i)(middle | small);
+    if (__builtin_expect(!_mm_testz_si128(doubt, doubt), 0))
+        return fma4_odd(a, b, c);
+    return narrow4(s0, s1);
 }
 
 INLINE i4 round4(f4 x) { return (i4)_mm_cvtps_epi32((__m128)x); }
