@@ -10,6 +10,20 @@
 #include "kernels/x86_q8.h"
 #include "kernels/x86_vector.h"
 
+#define VEC __m256
+#define VEC_N 8
+#define vec_zero _mm256_setzero_ps
+#define vec_set1 _mm256_set1_ps
+#define vec_load _mm256_loadu_ps
+#define vec_load_f16 load_f16
+#define vec_store _mm256_storeu_ps
+#define vec_fma _mm256_fmadd_ps
+#define vec_mul _mm256_mul_ps
+#define vec_add _mm256_add_ps
+#define VEC_BROKEN BROKEN
+#define ATTN_TILES ATTN_TILE(4, 2) ATTN_TILE(1, 4)
+#include "kernels/x86_attn.h"
+
 /* Exact integer dot of one block for 8 rows. maddubs adds two products in 16 bits without
  * saturating: 2- to 4-bit sums stay below 32768 over eight of them, 5-bit over four, 6-bit over
  * two. */

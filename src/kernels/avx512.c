@@ -10,6 +10,20 @@
 #include "kernels/x86_q8.h"
 #include "kernels/x86_vector.h"
 
+#define VEC __m512
+#define VEC_N 16
+#define vec_zero _mm512_setzero_ps
+#define vec_set1 _mm512_set1_ps
+#define vec_load _mm512_loadu_ps
+#define vec_load_f16(p) _mm512_cvtph_ps(load256(p))
+#define vec_store _mm512_storeu_ps
+#define vec_fma _mm512_fmadd_ps
+#define vec_mul _mm512_mul_ps
+#define vec_add _mm512_add_ps
+#define VEC_BROKEN BROKEN16
+#define ATTN_TILES ATTN_TILE(8, 2) ATTN_TILE(4, 2) ATTN_TILE(2, 4) ATTN_TILE(1, 4)
+#include "kernels/x86_attn.h"
+
 /* The scales of one block for 16 rows, as struct scales; sub in 32 bits. */
 struct scales16 { __m512 s, m; __m512i sub[2], pair; };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Vectors and attention of ref.c for x86: the same operations in the same order, eight at a time.
- * In attention a lane is a position or a dimension, so no lane ever meets another except in the
- * written-out folds. Included once by each instruction set's file. */
+ * Vectors of ref.c for x86, with the parts of attention that fold lanes: the same operations in the
+ * same order, eight at a time. Included once by each instruction set's file. */
 #ifndef KERNELS_X86_VECTOR_H
 #define KERNELS_X86_VECTOR_H
 
@@ -278,34 +277,6 @@ static void kv_store(void *k, void *v, const struct kern_attn_shape *sh, const f
                          _mm256_cvtps_ph(_mm256_loadu_ps(value + d), _MM_FROUND_TO_NEAREST_INT));
 }
 
-INLINE __m256 load_kv(const void *p, bool f16, size_t i)
-{
-    return f16 ? load_f16((const uint16_t *)p + i) : _mm256_loadu_ps((const float *)p + i);
-}
-
-/* s[t][64] for T queries: lane = position, chunks of 16 positions that some query needs. */
-INLINE void scores(int T, float *s, const struct kern_attn *a, const void *k, bool f16,
-                   size_t k_dim, size_t j0, size_t j1)
-{
-    for (size_t j = j0 / 16 * 16; j < j1; j += 16) {
-        __m256 acc[4][2];
-        for (int t = 0; t < T; t++)
-            acc[t][0] = acc[t][1] = _mm256_setzero_ps();
-        for (size_t d = 0; d < k_dim; d++) {
-            __m256 k0 = load_kv(k, f16, d * KERN_KV + j), k1 = load_kv(k, f16, d * KERN_KV + j + 8);
-            for (int t = 0; t < T; t++) {
-                __m256 q = _mm256_set1_ps(a[t].q[d]);
-                acc[t][0] = _mm256_fmadd_ps(q, k0, acc[t][0]);
-                acc[t][1] = _mm256_fmadd_ps(q, k1, acc[t][1]);
-            }
-        }
-        for (int t = 0; t < T; t++) {
-            _mm256_storeu_ps(s + t * KERN_KV + j, acc[t][0]);
-            _mm256_storeu_ps(s + t * KERN_KV + j + 8, acc[t][1]);
-        }
-    }
-}
-
 /* Softmax of one query's block: s becomes p, 0 outside [j0, j1). */
 INLINE void softmax_block(float *s, uint32_t j0, uint32_t j1, float *max, float *sum)
 {
@@ -326,100 +297,6 @@ INLINE void softmax_block(float *s, uint32_t j0, uint32_t j1, float *max, float 
     }
     *max = top;
     *sum = fold8(l);
-}
-
-/* The block's outputs of T queries, folded into what they have: lane = dimension. */
-INLINE void outputs(int T, const float *s, struct kern_attn *a, const float old[4],
-                    const float new[4], const void *v, bool f16, size_t v_dim, size_t j0,
-                    size_t j1, const bool first[4])
-{
-    for (size_t d = 0; d < v_dim; d += 16) {
-        __m256 acc[4][2];
-        for (int t = 0; t < T; t++)
-            acc[t][0] = acc[t][1] = _mm256_setzero_ps();
-        for (size_t j = j0; j < j1; j++) {
-            __m256 v0 = load_kv(v, f16, j * v_dim + d), v1 = load_kv(v, f16, j * v_dim + d + 8);
-            for (int t = 0; t < T; t++) {
-                __m256 p = _mm256_set1_ps(s[t * KERN_KV + (int)j]);
-                acc[t][0] = _mm256_fmadd_ps(p, v0, acc[t][0]);
-                acc[t][1] = _mm256_fmadd_ps(p, v1, acc[t][1]);
-            }
-        }
-        for (int t = 0; t < T; t++) {
-            for (int i = 0; i < 2; i++) {
-                float *o = a[t].o + d + 8 * (size_t)i;
-                __m256 x = _mm256_add_ps(acc[t][i], _mm256_setzero_ps());
-                if (!first[t])
-                    x = _mm256_fmadd_ps(_mm256_loadu_ps(o), _mm256_set1_ps(old[t]),
-                                        _mm256_mul_ps(x, _mm256_set1_ps(new[t])));
-                _mm256_storeu_ps(o, BROKEN(x));
-            }
-        }
-    }
-}
-
-INLINE void attn_tile(int T, struct kern_attn *a, const void *k, const void *v,
-                      const struct kern_attn_shape *sh, bool f16)
-{
-    float s[4 * KERN_KV], old[4], new[4];
-    bool first[4];
-    size_t j0 = KERN_KV, j1 = 0;
-    for (int t = 0; t < T; t++) {
-        j0 = a[t].j0 < j0 ? a[t].j0 : j0;
-        j1 = a[t].j1 > j1 ? a[t].j1 : j1;
-    }
-    scores(T, s, a, k, f16, sh->k_dim, j0, j1);
-    for (int t = 0; sh->softcap != 0 && t < T; t++)
-        softcap(s + t * KERN_KV + a[t].j0, s + t * KERN_KV + a[t].j0, sh->softcap,
-                a[t].j1 - a[t].j0);
-    for (int t = 0; t < T; t++) {
-        float max, sum;
-        softmax_block(s + t * KERN_KV, a[t].j0, a[t].j1, &max, &sum);
-        first[t] = a[t].l == 0;
-        float m = first[t] || max > a[t].m ? max : a[t].m;
-        old[t] = first[t] ? 0 : ref_exp(a[t].m - m);
-        new[t] = first[t] ? 1 : ref_exp(max - m);
-        a[t].l = first[t] ? sum : fmaf(a[t].l, old[t], sum * new[t]);
-        a[t].m = m;
-    }
-    outputs(T, s, a, old, new, v, f16, sh->v_dim, j0, j1, first);
-}
-
-static void attn_block(struct kern_attn *a, size_t n, const void *k, const void *v,
-                       const struct kern_attn_shape *sh, void *scratch)
-{
-    bool f16 = sh->f16;
-    if (sh->v_dim % 16 != 0) {
-        kern_ops_ref()->attn_block(a, n, k, v, sh, scratch);
-        return;
-    }
-    if (f16 && n > 8) {                    /* many queries: convert the block once */
-        float *k32 = scratch, *v32 = k32 + sh->k_dim * KERN_KV;
-        for (size_t i = 0; i < sh->k_dim * KERN_KV; i += 8)
-            _mm256_storeu_ps(k32 + i, load_f16((const uint16_t *)k + i));
-        for (size_t i = 0; i < sh->v_dim * KERN_KV; i += 8)
-            _mm256_storeu_ps(v32 + i, load_f16((const uint16_t *)v + i));
-        k = k32;
-        v = v32;
-        f16 = false;
-    }
-    for (size_t i = 0; i < n;) {
-        size_t run = 0;                    /* queries in a row that see something of this block */
-        while (run < 4 && i + run < n && a[i + run].j0 < a[i + run].j1)
-            run++;
-        if (run == 4 && f16)
-            attn_tile(4, a + i, k, v, sh, true);
-        else if (run == 4)
-            attn_tile(4, a + i, k, v, sh, false);
-        else if (run > 0) {
-            run = 1;
-            if (f16)
-                attn_tile(1, a + i, k, v, sh, true);
-            else
-                attn_tile(1, a + i, k, v, sh, false);
-        }
-        i += run ? run : 1;
-    }
 }
 
 static void attn_finish(struct kern_attn *a, size_t n, size_t v_dim)
