@@ -22,7 +22,7 @@
 #define vec_add _mm256_add_ps
 #define VEC_BROKEN BROKEN
 #define ATTN_TILES ATTN_TILE(4, 2) ATTN_TILE(1, 4)
-#include "kernels/x86_attn.h"
+#include "kernels/x86_attn_template.h"
 
 /* Exact integer dot of one block for 8 rows. maddubs adds two products in 16 bits without
  * saturating: 2- to 4-bit sums stay below 32768 over eight of them, 5-bit over four, 6-bit over

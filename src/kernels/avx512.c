@@ -22,7 +22,7 @@
 #define vec_add _mm512_add_ps
 #define VEC_BROKEN BROKEN16
 #define ATTN_TILES ATTN_TILE(8, 2) ATTN_TILE(4, 2) ATTN_TILE(2, 4) ATTN_TILE(1, 4)
-#include "kernels/x86_attn.h"
+#include "kernels/x86_attn_template.h"
 
 /* The scales of one block for 16 rows, as struct scales; sub in 32 bits. */
 struct scales16 { __m512 s, m; __m512i sub[2], pair; };

@@ -3,8 +3,8 @@
  * first defines its vectors: VEC, VEC_N (lanes), vec_zero, vec_set1, vec_load, vec_load_f16,
  * vec_store, vec_fma, vec_mul, vec_add, VEC_BROKEN, and ATTN_TILES (how many queries go together,
  * with how many vectors each). */
-#ifndef KERNELS_X86_ATTN_H
-#define KERNELS_X86_ATTN_H
+#ifndef KERNELS_X86_ATTN_TEMPLATE_H
+#define KERNELS_X86_ATTN_TEMPLATE_H
 
 #include "kernels/x86_vector.h"
 
