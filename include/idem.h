@@ -134,7 +134,7 @@ int idem_tokenize(const struct idem_model *m, const char *text, size_t len, unsi
  * character; a control token gives its name, such as "<|im_end|>"). NULL for an id outside the vocabulary. */
 const char *idem_token_bytes(const struct idem_model *m, int32_t id, size_t *len);
 
-/* ids to bytes; a tokenizer's own leading space (SentencePiece) is taken off. Control tokens
+/* ids to bytes; the space that SentencePiece puts before a text is taken off its start. Control tokens
  * give nothing unless special is true. *len is the length needed; at most cap bytes are
  * written, nothing is terminated. An id outside the vocabulary is an error. */
 int idem_detokenize(const struct idem_model *m, const int32_t *ids, size_t n, bool special,

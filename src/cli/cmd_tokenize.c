@@ -124,7 +124,9 @@ const struct cli_command cli_tokenize = {
     .description =
         "Prints the ids of TEXT's tokens on one line, separated by spaces. Without TEXT, standard "
         "input is tokenised, every byte of it, a newline at its end too. The text must be UTF-8.\n\n"
-        "Only the vocabulary of MODEL is read: a file without weights will do.",
+        "Only the vocabulary of MODEL is read: a file without weights will do. The ids are those of "
+        "the model's Hugging Face tokenizer; what is done in which order, and where llama.cpp differs, stands "
+        "in docs/tokenizers.md.",
     .examples = "idem tokenize smollm2-135m-instruct 'The capital of France is'\n"
                 "idem tokenize model.gguf -v < text.txt",
     .options = options, .groups = groups, .exec = tokenize,
