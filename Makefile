@@ -62,6 +62,7 @@ help:
 	@echo 'make lint        include directions, lengths, headers, warnings of clang, shell scripts'
 	@echo 'make asan, tsan  the tests under the sanitizers'
 	@echo 'make fuzz        every fuzzer for FUZZ_SECONDS (60)'
+	@echo 'make isa         the same bits by AVX2, AVX-512, SSE4.1 and NEON (cross-compiled, under qemu)'
 	@echo 'make arch        fixtures of tests/data/arch anew, by transformers (ONLY=prefix)'
 	@echo 'make test-peers  beside llama.cpp and transformers (LLAMA_CPP=folder ORACLE_PY=python)'
 	@echo 'make oracle      fixtures of tests/data/oracle anew, by transformers (5 GB)'
@@ -176,5 +177,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include tests/fuzz/fuzz.mk tools/oracle/oracle.mk tests/peers/peers.mk
+-include tests/fuzz/fuzz.mk tools/oracle/oracle.mk tests/peers/peers.mk tests/isa/isa.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
