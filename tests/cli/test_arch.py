@@ -4,6 +4,8 @@ log-probabilities that transformers gives the same text."""
 import json
 import math
 import struct
+import subprocess
+import sys
 
 from harness import ROOT, check
 
@@ -60,4 +62,21 @@ def score(idem):
     check(seen == {row[1] for row in ROWS}, f"no text for all architectures: {seen}")
 
 
-CASES = [("inspect of every architecture", inspect), ("score of every architecture", score)]
+def shapes(idem):
+    """Facts of large models, from files with holes in place of their matrices."""
+    make = ROOT / "tests/models/make_shape.py"
+    for name in ("mistral-7b-v0.1", "phi-3.5-one-layer"):
+        file = idem.path(f"{name}.gguf")
+        subprocess.run([sys.executable, make, name, file, "--sparse"], check=True)
+        facts = json.loads(idem.ok("inspect", file, "--json"))
+        if name.startswith("mistral"):                # its files do not say that they have a window
+            check(facts["sliding_window"] == 4096, f"{name}: window {facts['sliding_window']}")
+            check(facts["n_params"] == 7241732096, f"{name}: {facts['n_params']} parameters")
+            continue
+        check(facts["rope"] == "long" and facts["memory"]["kv"] == 131072 * 2 * 3072 * 2, f"{facts}")
+        short = json.loads(idem.ok("inspect", file, "--context", "4096", "--json"))
+        check(short["rope"] == "short" and short["n_ctx"] == 4096, f"{short}")
+
+
+CASES = [("inspect of every architecture", inspect), ("score of every architecture", score),
+         ("inspect of large shapes", shapes)]

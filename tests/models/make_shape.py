@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Makes a GGUF file with the shapes of a published model and random weights, for tests of size.
 
-    make_shape.py llama-3.1-8b|phi-3.5|phi-3.5-one-layer OUT.gguf
+    make_shape.py llama-3.1-8b|phi-3.5|phi-3.5-one-layer|mistral-7b-v0.1 OUT.gguf [--sparse]
+
+--sparse: holes in place of the matrices, for what looks at the facts only.
 
 The types are those of a usual Q4_K_M file (Q6_K on the output and on half of attn_v and ffn_down).
 Blocks are random, with scales that give weights near 0.02; what is written depends on nothing but
@@ -26,6 +28,8 @@ SHAPES = {
     "phi-3.5": dict(arch="phi3", vocab="phi-3", layers=32, embd=3072, ff=8192, heads=32, kv=32,
                     context=131072, base=1e4, n_vocab=32064, original=4096),
 }
+SHAPES["mistral-7b-v0.1"] = dict(arch="llama", vocab="llama-spm", layers=32, embd=4096, ff=14336, heads=32,
+                                 kv=8, context=32768, base=1e4, n_vocab=32000)
 SHAPES["phi-3.5-one-layer"] = dict(SHAPES["phi-3.5"], layers=1)
 
 
@@ -142,7 +146,7 @@ def n_bytes(dims, kind):
     return n * 4 if kind == F32 else n // 256 * (144 if kind == Q4_K else 210)
 
 
-def main(name, path):
+def main(name, path, sparse=False):
     s = SHAPES[name]
     rng = random.Random(name)
     keys, n_keys = model_keys(name, s)
@@ -153,7 +157,7 @@ def main(name, path):
         table += struct.pack("<IQ", kind, offset)
         offset += (n_bytes(dims, kind) + ALIGN - 1) // ALIGN * ALIGN
     header = b"GGUF" + struct.pack("<IQQ", 3, len(todo), n_keys + n_vocab_keys) + keys + vocab + table
-    pools = {(k, out): blocks(rng, k, out) for k in (Q4_K, Q6_K) for out in (False, True)}
+    pools = {} if sparse else {(k, out): blocks(rng, k, out) for k in (Q4_K, Q6_K) for out in (False, True)}
     with open(path, "wb") as f:
         f.write(header + bytes(-len(header) % ALIGN))
         for _, dims, kind, content in todo:
@@ -162,6 +166,8 @@ def main(name, path):
             if kind == F32:
                 f.write(struct.pack(f"<{dims[0]}f", *(1.0 + (0.1 * i if content == "long" else 0.0)
                                                       for i in range(dims[0]))))
+            elif sparse:
+                f.seek(left, 1)
             else:
                 pool, block = pools[kind, content == "output"]
                 at = rng.randrange(PATTERN) * block      # each tensor begins elsewhere
@@ -171,9 +177,10 @@ def main(name, path):
                     left -= n
                     at = 0
             f.write(pad)
+        f.truncate((len(header) + ALIGN - 1) // ALIGN * ALIGN + offset)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in SHAPES:
+    if len(sys.argv) not in (3, 4) or sys.argv[1] not in SHAPES or sys.argv[3:] not in ([], ["--sparse"]):
         sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:3], sparse=len(sys.argv) == 4)
