@@ -3,14 +3,14 @@
 # Every instruction set against the scalar definition on this machine: each kernel by memcmp, the
 # fused multiply-add of SSE4.1 by itself, and the digests of whole models in both modes.
 # usage: compare.sh FOLDER FOLDER_AARCH64     of isa_digest (and isa_fma), built by make isa
-# FMA_SUMS: how many sums isa_fma compares (default 10^8)
+# FMA_SUMS: how many sums isa_fma compares (default 10^8)    ISA_MODELS: more model files
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 here=$1 arm=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 compared=0
-models=$(ls tests/data/arch/*.gguf tests/data/models/*.gguf)
+models="$(ls tests/data/arch/*.gguf tests/data/models/*.gguf) ${ISA_MODELS:-}"
 
 fail() {
     failed=$((failed + 1))
@@ -18,6 +18,7 @@ fail() {
 }
 
 nehalem() { qemu-x86_64 -cpu Nehalem "$@"; }      # SSE4.2, no AVX
+qemu64() { qemu-x86_64 -cpu max "$@"; }          # AVX2, no AVX-512
 aarch64() { qemu-aarch64 -cpu max "$@"; }
 aarch64_old() { qemu-aarch64 -cpu cortex-a53 "$@"; }   # without the dot product
 direct() { "$@"; }
@@ -70,11 +71,12 @@ for variant in avx2 avx512; do
     if "$here/isa_digest" --cpu $variant > /dev/null 2>&1; then
         wide="$wide $variant"
     else
-        echo "this machine: skipped $variant, which it does not have"
+        echo "this machine: skipped $variant, which it does not have"      # avx2 is run by qemu in any case
     fi
 done
 # shellcheck disable=SC2086
 kernels 'this machine' direct "$here" sse41 $wide
+kernels 'x86-64 by qemu' qemu64 "$here" avx2
 kernels 'x86-64 without AVX' nehalem "$here" sse41
 kernels 'AArch64' aarch64 "$arm" neon
 fma 'this machine' direct "${FMA_SUMS:-100000000}"
@@ -82,6 +84,7 @@ fma 'x86-64 without AVX' nehalem 200000
 for variant in sse41 $wide; do
     digests 'this machine' direct "$here" "$variant"
 done
+digests 'x86-64 by qemu' qemu64 "$here" avx2
 digests 'x86-64 without AVX' nehalem "$here" sse41
 digests 'AArch64' aarch64 "$arm" neon
 digests 'AArch64' aarch64 "$arm" ref
