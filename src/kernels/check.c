@@ -362,6 +362,13 @@ static void check_logstats(struct check *c)
         }
         for (size_t i = 0; i < n && n % 2; i++)
             x[i] *= 40;
+        if (n % 4 == 0) {                      /* zeros of both signs are the largest: the first counts */
+            for (size_t i = 0; i < n; i++)
+                x[i] = -1 - fabsf(x[i]);
+            x[below(c, n)] = 0.0f;
+            x[below(c, n)] = -0.0f;
+            x[below(c, n)] = 0.0f;
+        }
         c->ref->logstats(x, n, &a);
         c->var->logstats(x, n, &b);
         compare(c, "logstats", &a, &b, sizeof a / 4);

@@ -207,6 +207,8 @@ static bool all_finite(const float *x, size_t n)
 }
 
 /* The largest value and its lowest index; -inf and 0 if nothing is larger than -inf. */
+/* The first index of the largest; *max is what stands there, so that of zeros the first one's sign
+ * counts. */
 static size_t argmax(const float *x, size_t n, float *max)
 {
     __m256 m = _mm256_set1_ps(-INFINITY);
@@ -219,17 +221,16 @@ static size_t argmax(const float *x, size_t n, float *max)
         best = lanes[k] > best ? lanes[k] : best;
     for (; i < n; i++)
         best = x[i] > best ? x[i] : best;
-    *max = best;
-    for (i = 0; i + 8 <= n; i += 8) {
-        int hit = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(best),
-                                                   _CMP_EQ_OQ));
-        if (hit)
-            return i + (size_t)__builtin_ctz((unsigned)hit);
-    }
-    for (; i < n; i++)
-        if (x[i] == best)
-            return i;
-    return 0;
+    int hit = 0;
+    for (i = 0; i + 8 <= n && !hit; i += hit ? 0 : 8)
+        hit = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(best), _CMP_EQ_OQ));
+    if (hit)
+        i += (size_t)__builtin_ctz((unsigned)hit);
+    else
+        while (i < n - 1 && x[i] != best)
+            i++;
+    *max = x[i];
+    return i;
 }
 
 static void logstats(const float *x, size_t n, struct kern_logstats *out)
