@@ -364,6 +364,7 @@ void cli_args_release(struct cli_args *a)
     free((void *)a->operands.items);
     free((void *)a->given.items);
     free((void *)a->stops.items);
+    free((void *)a->chat_vars.items);
     *a = (struct cli_args){0};
 }
 
