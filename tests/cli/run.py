@@ -25,12 +25,12 @@ def main(build, *words):
     files = [w for w in words if f"test_{w}" in MODULES]
     words = [w for w in words if w not in files]
     for module in MODULES:
-        if files and module[5:] not in files:
+        if files and not words and module[5:] not in files:
             continue
         idem = Idem(build)
         try:
             for name, case in importlib.import_module(module).CASES:
-                if words and not any(w in name for w in words):
+                if words and module[5:] not in files and not any(w in name for w in words):
                     continue
                 start = time.time()
                 try:
