@@ -6,6 +6,7 @@
 
 #include <cpuid.h>
 
+#include "kernels/peak.h"
 #include "kernels/x86_f32.h"
 #include "kernels/x86_q8.h"
 #include "kernels/x86_vector.h"
@@ -22,7 +23,9 @@
 #define vec_add _mm256_add_ps
 #define VEC_BROKEN BROKEN
 #define ATTN_TILES ATTN_TILE(4, 2) ATTN_TILE(1, 4)
-#include "kernels/x86_attn_template.h"
+#define ATTN_MAX_T 4
+#define ATTN_CONVERT_FROM 9
+#include "kernels/attn_template.h"
 
 /* Exact integer dot of one block for 8 rows. maddubs adds two products in 16 bits without
  * saturating: 2- to 4-bit sums stay below 32768 over eight of them, 5-bit over four, 6-bit over
@@ -83,8 +86,9 @@ INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scale
 
 /* Eight rows against T tokens. next: the group to ask for meanwhile, or NULL. */
 INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct group *g, size_t nb,
-                    const struct kern_q8 *x, __m256i rows, const uint8_t *next, size_t share)
+                    const struct kern_q8 *x, size_t n_rows, const uint8_t *next, size_t share)
 {
+    __m256i rows = lane_mask(0, (int)n_rows);
     __m256 acc[8];
     for (int t = 0; t < T; t++)
         acc[t] = _mm256_setzero_ps();
@@ -109,91 +113,27 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
         _mm256_maskstore_ps(y + (size_t)t * ldy, rows, BROKEN(acc[t]));
 }
 
-INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w,
-                        const struct kern_q8 *x, size_t n_tokens, size_t group0, size_t group1)
+#define MATMUL_GROUPS 1
+#define MATMUL_TOKENS 8
+#define MATMUL_TILES TILE(8) TILE(4) TILE(2) TILE(1)
+#include "kernels/matmul_template.h"
+
+INLINE __m256i peak_step_i8(__m256i a, __m256i x)
 {
-    struct pack_layout l = pack_layout(type, w->n_cols);
-    size_t nb = w->n_cols / KERN_BLOCK, step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / 8 * 8;
-    size_t share = l.group_bytes / nb + 1;
-    if (step < 8)
-        step = 8;
-    for (size_t t0 = 0; t0 < n_tokens; t0 += step) {
-        size_t t1 = n_tokens - t0 < step ? n_tokens : t0 + step;
-        for (size_t gi = group0; gi < group1; gi++) {
-            const uint8_t *at = w->data + gi * l.group_bytes;
-            struct group g = {at, at + l.h_off, at + l.s_off};
-            size_t row = gi * KERN_ROWS, left = w->n_rows - row, t = t0;
-            __m256i rows = lane_mask(0, left < KERN_ROWS ? (int)left : KERN_ROWS);
-            bool more = n_tokens <= FEW_TOKENS && left > KERN_ROWS;
-            const uint8_t *next = more ? at + l.group_bytes : NULL;
-            for (; t + 8 <= t1; t += 8)
-                tile_q8(type, 8, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
-            for (; t + 4 <= t1; t += 4)
-                tile_q8(type, 4, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
-            for (; t + 2 <= t1; t += 2)
-                tile_q8(type, 2, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
-            for (; t < t1; t++)
-                tile_q8(type, 1, y + t * ldy + row, ldy, &g, nb, x + t * nb, rows, next, share);
-        }
-    }
+    return _mm256_add_epi16(a, _mm256_maddubs_epi16(x, x));
 }
 
-X86_EACH_TYPE(X86_MATMUL)
-
-static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
-                      size_t n_tokens, size_t group0, size_t group1)
+INLINE __m256 peak_step_f32(__m256 a, __m256 x)
 {
-    switch (w->type) {
-    X86_EACH_TYPE(X86_MATMUL_CASE)
-    default: break;
-    }
+    return _mm256_fmadd_ps(a, x, x);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------ */
-
-/* Twelve chains of their own hide the latency of either; each in a variable, so that it stays in a
- * register. */
-#define EACH_CHAIN(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
-enum { CHAINS = 12 };
-
-static uint64_t peak_i8(uint64_t n)
-{
-    const __m256i x = _mm256_set1_epi8(1);
-    __m256i u = _mm256_set1_epi8(3);           /* hidden from the compiler: a product of constants */
-#define START(k) __m256i a##k = u;
-#define STEP(k) a##k = _mm256_add_epi16(a##k, _mm256_maddubs_epi16(u, x)); __asm__ volatile("" : "+x"(a##k), "+x"(u));
-    EACH_CHAIN(START)
-    for (uint64_t i = 0; i < n; i++) {
-        EACH_CHAIN(STEP)
-    }
-#undef START
-#undef STEP
-    return n * CHAINS * 32 * 2;
-}
-
-static uint64_t peak_f32(uint64_t n)
-{
-    const __m256 x = _mm256_set1_ps(0.5f);
-#define START(k) __m256 a##k = x;
-#define STEP(k) a##k = _mm256_fmadd_ps(a##k, x, x); __asm__ volatile("" : "+x"(a##k));
-    EACH_CHAIN(START)
-    for (uint64_t i = 0; i < n; i++) {
-        EACH_CHAIN(STEP)
-    }
-#undef START
-#undef STEP
-    return n * CHAINS * 8 * 2;
-}
+KERN_PEAK(peak_i8, 12, __m256i, "x", _mm256_set1_epi8(1), peak_step_i8, 2 * 32)
+KERN_PEAK(peak_f32, 12, __m256, "x", _mm256_set1_ps(0.5f), peak_step_f32, 2 * 8)
 
 const struct kern_ops *kern_ops_avx2(void)
 {
-    static const struct kern_ops ops = {
-        .name = "avx2", .quantize = quantize, .matmul_q8 = matmul_q8, .matmul_f32 = matmul_f32,
-        .rmsnorm = rmsnorm, .layernorm = layernorm, .silu_mul = silu_mul, .gelu_mul = gelu_mul,
-        .gelu = gelu, .softcap = softcap, .add = add, .scale = scale, .rope = rope,
-        .kv_store = kv_store, .attn_block = attn_block, .attn_finish = attn_finish,
-        .all_finite = all_finite, .logstats = logstats, .peak_i8 = peak_i8, .peak_f32 = peak_f32,
-    };
+    static const struct kern_ops ops = KERN_OPS("avx2");
     unsigned a, b, c, d;
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
         !__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 29)))   /* F16C */

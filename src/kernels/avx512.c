@@ -6,6 +6,7 @@
 
 #if defined(__x86_64__)
 
+#include "kernels/peak.h"
 #include "kernels/x86_f32.h"
 #include "kernels/x86_q8.h"
 #include "kernels/x86_vector.h"
@@ -22,7 +23,9 @@
 #define vec_add _mm512_add_ps
 #define VEC_BROKEN BROKEN16
 #define ATTN_TILES ATTN_TILE(8, 2) ATTN_TILE(4, 2) ATTN_TILE(2, 4) ATTN_TILE(1, 4)
-#include "kernels/x86_attn_template.h"
+#define ATTN_MAX_T 8
+#define ATTN_CONVERT_FROM 9
+#include "kernels/attn_template.h"
 
 /* The scales of one block for 16 rows, as struct scales; sub in 32 bits. */
 struct scales16 { __m512 s, m; __m512i sub[2], pair; };
@@ -94,9 +97,10 @@ INLINE __m512i dot_block16(enum qtype type, const __m512i u[8], const struct sca
 }
 
 /* Sixteen rows against T tokens. next: the bytes to ask for meanwhile, or NULL. */
-INLINE void tile16(enum qtype type, int T, float *y, size_t ldy, const struct group g[2], size_t nb,
-                   const struct kern_q8 *x, __mmask16 rows, const uint8_t *next, size_t share)
+INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct group g[2], size_t nb,
+                    const struct kern_q8 *x, size_t n_rows, const uint8_t *next, size_t share)
 {
+    __mmask16 rows = (__mmask16)((1u << n_rows) - 1);
     __m512 acc[8];
     for (int t = 0; t < T; t++)
         acc[t] = _mm512_setzero_ps();
@@ -122,91 +126,27 @@ INLINE void tile16(enum qtype type, int T, float *y, size_t ldy, const struct gr
         _mm512_mask_storeu_ps(y + (size_t)t * ldy, rows, BROKEN16(acc[t]));
 }
 
-/* Pairs of groups; the last of an odd number is paired with itself, and its second half dropped. */
-INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w,
-                        const struct kern_q8 *x, size_t n_tokens, size_t group0, size_t group1)
+#define MATMUL_GROUPS 2
+#define MATMUL_TOKENS 8
+#define MATMUL_TILES TILE(8) TILE(4) TILE(1)
+#include "kernels/matmul_template.h"
+
+INLINE __m512i peak_step_i8(__m512i a, __m512i x)
 {
-    struct pack_layout l = pack_layout(type, w->n_cols);
-    size_t nb = w->n_cols / KERN_BLOCK, step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / 8 * 8;
-    size_t share = 2 * l.group_bytes / nb + 1;
-    if (step < 8)
-        step = 8;
-    for (size_t t0 = 0; t0 < n_tokens; t0 += step) {
-        size_t t1 = n_tokens - t0 < step ? n_tokens : t0 + step;
-        for (size_t gi = group0; gi < group1; gi += 2) {
-            const uint8_t *at = w->data + gi * l.group_bytes;
-            size_t other = gi + 1 < group1 ? l.group_bytes : 0, row = gi * KERN_ROWS, t = t0;
-            size_t left = w->n_rows - row, n = other ? 2 * KERN_ROWS : KERN_ROWS;
-            const struct group g[2] = {{at, at + l.h_off, at + l.s_off},
-                {at + other, at + other + l.h_off, at + other + l.s_off}};
-            __mmask16 rows = (__mmask16)((1u << (left < n ? left : n)) - 1);
-            bool more = n_tokens <= FEW_TOKENS && left > 4 * KERN_ROWS;
-            const uint8_t *next = more ? at + 2 * l.group_bytes : NULL;
-            for (; t + 8 <= t1; t += 8)
-                tile16(type, 8, y + t * ldy + row, ldy, g, nb, x + t * nb, rows, next, share);
-            for (; t + 4 <= t1; t += 4)
-                tile16(type, 4, y + t * ldy + row, ldy, g, nb, x + t * nb, rows, next, share);
-            for (; t < t1; t++)
-                tile16(type, 1, y + t * ldy + row, ldy, g, nb, x + t * nb, rows, next, share);
-        }
-    }
+    return _mm512_dpbusd_epi32(a, x, x);
 }
 
-X86_EACH_TYPE(X86_MATMUL)
-
-static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
-                      size_t n_tokens, size_t group0, size_t group1)
+INLINE __m512 peak_step_f32(__m512 a, __m512 x)
 {
-    switch (w->type) {
-    X86_EACH_TYPE(X86_MATMUL_CASE)
-    default: break;
-    }
+    return _mm512_fmadd_ps(a, x, x);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------ */
-
-/* Twelve chains of their own hide the latency of either; each in a variable, so that it stays in a
- * register. */
-#define EACH_CHAIN(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
-enum { CHAINS = 12 };
-
-static uint64_t peak_i8(uint64_t n)
-{
-    const __m512i u = _mm512_set1_epi8(3), x = _mm512_set1_epi8(1);
-#define START(k) __m512i a##k = u;
-#define STEP(k) a##k = _mm512_dpbusd_epi32(a##k, u, x); __asm__ volatile("" : "+v"(a##k));
-    EACH_CHAIN(START)
-    for (uint64_t i = 0; i < n; i++) {
-        EACH_CHAIN(STEP)
-    }
-#undef START
-#undef STEP
-    return n * CHAINS * 64 * 2;
-}
-
-static uint64_t peak_f32(uint64_t n)
-{
-    const __m512 x = _mm512_set1_ps(0.5f);
-#define START(k) __m512 a##k = x;
-#define STEP(k) a##k = _mm512_fmadd_ps(a##k, x, x); __asm__ volatile("" : "+v"(a##k));
-    EACH_CHAIN(START)
-    for (uint64_t i = 0; i < n; i++) {
-        EACH_CHAIN(STEP)
-    }
-#undef START
-#undef STEP
-    return n * CHAINS * 16 * 2;
-}
+KERN_PEAK(peak_i8, 12, __m512i, "v", _mm512_set1_epi8(1), peak_step_i8, 2 * 64)
+KERN_PEAK(peak_f32, 12, __m512, "v", _mm512_set1_ps(0.5f), peak_step_f32, 2 * 16)
 
 const struct kern_ops *kern_ops_avx512(void)
 {
-    static const struct kern_ops ops = {
-        .name = "avx512", .quantize = quantize, .matmul_q8 = matmul_q8, .matmul_f32 = matmul_f32,
-        .rmsnorm = rmsnorm, .layernorm = layernorm, .silu_mul = silu_mul, .gelu_mul = gelu_mul,
-        .gelu = gelu, .softcap = softcap, .add = add, .scale = scale, .rope = rope,
-        .kv_store = kv_store, .attn_block = attn_block, .attn_finish = attn_finish,
-        .all_finite = all_finite, .logstats = logstats, .peak_i8 = peak_i8, .peak_f32 = peak_f32,
-    };
+    static const struct kern_ops ops = KERN_OPS("avx512");
     if (!kern_ops_avx2() || !__builtin_cpu_supports("avx512bw") ||
         !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512vnni"))
         return NULL;

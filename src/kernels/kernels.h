@@ -145,6 +145,16 @@ struct kern_ops {
     uint64_t (*peak_f32)(uint64_t n);
 };
 
+/* The table of a file that defines all of them under their own names. */
+#define KERN_OPS(NAME)                                                                           \
+    {                                                                                            \
+        .name = NAME, .quantize = quantize, .matmul_q8 = matmul_q8, .matmul_f32 = matmul_f32,    \
+        .rmsnorm = rmsnorm, .layernorm = layernorm, .silu_mul = silu_mul, .gelu_mul = gelu_mul,  \
+        .gelu = gelu, .softcap = softcap, .add = add, .scale = scale, .rope = rope,              \
+        .kv_store = kv_store, .attn_block = attn_block, .attn_finish = attn_finish,              \
+        .all_finite = all_finite, .logstats = logstats, .peak_i8 = peak_i8, .peak_f32 = peak_f32 \
+    }
+
 size_t kern_scratch_bytes(size_t n_cols);
 size_t kern_attn_scratch_bytes(size_t k_dim, size_t v_dim);
 

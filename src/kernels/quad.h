@@ -13,9 +13,7 @@
 #ifndef KERNELS_QUAD_H
 #define KERNELS_QUAD_H
 
-#include "kernels/kernels.h"
-
-#define INLINE static inline __attribute__((always_inline))
+#include "kernels/simd.h"
 
 /* A build that must fail every comparison, to show that they can. */
 #ifdef IDEM_TEST_BREAK_KERNEL

@@ -87,15 +87,14 @@ static void matmul_f32(float *y, size_t ldy, const struct kern_matrix *w, const 
 {
     struct pack_layout l = pack_layout(w->type, w->n_cols);
     for (size_t gi = group0; gi < group1; gi++) {
-        const uint8_t *at = w->data + gi * l.group_bytes;
-        const struct group g = {at, at + l.h_off, at + l.s_off};
+        const struct group g = group_at(w, &l, gi);
         const float *b = NULL;
 #define QUAD_VALUES_CASE(TYPE)                                                                   \
         case QTYPE_##TYPE:                                                                       \
             b = values_group(QTYPE_##TYPE, scratch, &g, w->n_cols);                              \
             break;
         switch (w->type) {
-        QUAD_EACH_TYPE(QUAD_VALUES_CASE)
+        EACH_TYPE(QUAD_VALUES_CASE)
         QUAD_VALUES_CASE(F32)
         QUAD_VALUES_CASE(F16)
         QUAD_VALUES_CASE(BF16)

@@ -7,55 +7,13 @@
 #include <math.h>
 
 #include "base/half.h"
-#include "kernels/pack.h"
 #include "kernels/quad.h"
 
-#define QUAD_EACH_TYPE(DO) \
-    DO(Q4_0) DO(Q4_1) DO(Q5_0) DO(Q5_1) DO(Q8_0) DO(Q2_K) DO(Q3_K) DO(Q4_K) DO(Q5_K) DO(Q6_K) \
-    DO(IQ4_NL) DO(IQ4_XS)
-
 /* ---- quantised weights ------------------------------------------------------------------------ */
-
-/* Where the areas of one group are. */
-struct group { const uint8_t *q, *h, *s; };
 
 /* The scales of one block for four rows: value = integer * s + m. Types with scales of 16 columns:
  * sub[i] is that of columns 16i..16i+15; msub the same for m. */
 struct scales { f4 s, m; i4 sub[2], msub[2]; };
-
-INLINE bool has_sub(enum qtype type)
-{
-    return type == QTYPE_Q2_K || type == QTYPE_Q3_K || type == QTYPE_Q6_K;
-}
-
-INLINE bool is_signed(enum qtype type)
-{
-    return type == QTYPE_Q8_0 || type == QTYPE_IQ4_NL || type == QTYPE_IQ4_XS;
-}
-
-INLINE bool has_m(enum qtype type)
-{
-    return type == QTYPE_Q4_1 || type == QTYPE_Q5_1 || type == QTYPE_Q4_K || type == QTYPE_Q5_K;
-}
-
-INLINE size_t q_bytes_of(enum qtype type)
-{
-    return type == QTYPE_Q8_0 ? 256 : type == QTYPE_Q2_K || type == QTYPE_Q3_K ? 64 : 128;
-}
-
-INLINE size_t h_bytes_of(enum qtype type)
-{
-    return type == QTYPE_Q6_K ? 64
-         : type == QTYPE_Q5_0 || type == QTYPE_Q5_1 || type == QTYPE_Q5_K || type == QTYPE_Q3_K
-         ? 32 : 0;
-}
-
-/* What is taken off the integers of load_quants. */
-INLINE int32_t offset_of(enum qtype type)
-{
-    return type == QTYPE_Q4_0 ? 8 : type == QTYPE_Q5_0 ? 16 : type == QTYPE_Q6_K ? 32
-         : type == QTYPE_Q3_K ? 4 : 0;
-}
 
 INLINE i4 load4_i8(const uint8_t *p)
 {
@@ -160,7 +118,7 @@ INLINE void store_rows(float *y, size_t n, f4 lo, f4 hi)
 
 /* Eight rows against T tokens. */
 INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct group *g, size_t nb,
-                    const struct kern_q8 *x, size_t n_rows)
+                    const struct kern_q8 *x, size_t n_rows, const uint8_t *next, size_t share)
 {
     f4 acc[4][2];
     for (int t = 0; t < T; t++)
@@ -168,6 +126,8 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
     for (size_t b = 0; b < nb; b++) {
         b16 u[2][8];
         struct scales k[2];
+        if (next)
+            prefetch(next, share, b);
 #pragma GCC unroll 2
         for (size_t i = 0; i < 2; i++) {
             k[i] = load_scales(type, g->s, b, i);
@@ -192,51 +152,10 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
         store_rows(y + (size_t)t * ldy, n_rows, acc[t][0], acc[t][1]);
 }
 
-enum { TOKENS_KEPT_BYTES = 192 * 1024 };    /* of activations that should stay in the L2 cache */
-
-INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern_matrix *w,
-                        const struct kern_q8 *x, size_t n_tokens, size_t group0, size_t group1)
-{
-    struct pack_layout l = pack_layout(type, w->n_cols);
-    size_t nb = w->n_cols / KERN_BLOCK, step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / 4 * 4;
-    if (step < 4)
-        step = 4;
-    for (size_t t0 = 0; t0 < n_tokens; t0 += step) {
-        size_t t1 = n_tokens - t0 < step ? n_tokens : t0 + step;
-        for (size_t gi = group0; gi < group1; gi++) {
-            const uint8_t *at = w->data + gi * l.group_bytes;
-            struct group g = {at, at + l.h_off, at + l.s_off};
-            size_t row = gi * KERN_ROWS, n_rows = w->n_rows - row, t = t0;
-            for (; t + 4 <= t1; t += 4)
-                tile_q8(type, 4, y + t * ldy + row, ldy, &g, nb, x + t * nb, n_rows);
-            for (; t < t1; t++)
-                tile_q8(type, 1, y + t * ldy + row, ldy, &g, nb, x + t * nb, n_rows);
-        }
-    }
-}
-
-#define QUAD_MATMUL(TYPE)                                                                        \
-    static void matmul_##TYPE(float *y, size_t ldy, const struct kern_matrix *w,                 \
-                              const struct kern_q8 *x, size_t n_tokens, size_t group0,           \
-                              size_t group1)                                                     \
-    {                                                                                            \
-        matmul_type(QTYPE_##TYPE, y, ldy, w, x, n_tokens, group0, group1);                       \
-    }
-QUAD_EACH_TYPE(QUAD_MATMUL)
-
-static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
-                      size_t n_tokens, size_t group0, size_t group1)
-{
-#define QUAD_MATMUL_CASE(TYPE)                                                                   \
-    case QTYPE_##TYPE:                                                                           \
-        matmul_##TYPE(y, ldy, w, x, n_tokens, group0, group1);                                   \
-        break;
-    switch (w->type) {
-    QUAD_EACH_TYPE(QUAD_MATMUL_CASE)
-    default: break;
-    }
-#undef QUAD_MATMUL_CASE
-}
+#define MATMUL_GROUPS 1
+#define MATMUL_TOKENS 4
+#define MATMUL_TILES TILE(4) TILE(1)
+#include "kernels/matmul_template.h"
 
 /* ---- activations ----------------------------------------------------------------------------------- */
 

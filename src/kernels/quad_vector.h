@@ -219,42 +219,6 @@ static void kv_store(void *k, void *v, const struct kern_attn_shape *sh, const f
     kern_ops_ref()->kv_store(k, v, sh, key, value, j);
 }
 
-INLINE f4 load_kv(const void *p, bool f16, size_t i)
-{
-    return f16 ? load4_f16((const uint16_t *)p + i) : load4((const float *)p + i);
-}
-
-/* acc[t] = the sums over n of x[t][i] * y[i][0..16), i ascending, fused; y[0] is at element `at`, and
- * y[i] `step` elements behind the one before. */
-INLINE void sums16(int T, f4 acc[2][4], const float *const x[2], const void *y, bool f16, size_t at,
-                   size_t step, size_t n)
-{
-    for (int t = 0; t < T; t++)
-        acc[t][0] = acc[t][1] = acc[t][2] = acc[t][3] = set4(0);
-    for (size_t i = 0; i < n; i++)
-#pragma GCC unroll 4
-        for (size_t c = 0; c < 4; c++) {
-            f4 v = load_kv(y, f16, at + i * step + 4 * c);
-#pragma GCC unroll 2
-            for (int t = 0; t < T; t++)
-                acc[t][c] = fma4(set4(x[t][i]), v, acc[t][c]);
-        }
-}
-
-/* s[t][64] for T queries: lane = position, chunks of 16 positions that some query needs. */
-INLINE void scores(int T, float *s, const struct kern_attn *a, const void *k, bool f16, size_t k_dim,
-                   size_t j0, size_t j1)
-{
-    const float *const q[2] = {a[0].q, a[T - 1].q};
-    for (size_t j = j0 / 16 * 16; j < j1; j += 16) {
-        f4 acc[2][4];
-        sums16(T, acc, q, k, f16, j, KERN_KV, k_dim);
-        for (int t = 0; t < T; t++)
-            for (size_t c = 0; c < 4; c++)
-                store4(s + (size_t)t * KERN_KV + j + 4 * c, acc[t][c]);
-    }
-}
-
 /* Softmax of one query's block: s becomes p, 0 outside [j0, j1). */
 INLINE void softmax_block(float *s, uint32_t j0, uint32_t j1, float *max, float *sum)
 {
@@ -277,84 +241,21 @@ INLINE void softmax_block(float *s, uint32_t j0, uint32_t j1, float *max, float 
     *sum = ref_fold8(lanes);
 }
 
-/* The block's outputs of T queries, folded into what they have: lane = dimension. */
-INLINE void outputs(int T, const float *s, struct kern_attn *a, const float old[2], const float new[2],
-                    const void *v, bool f16, size_t v_dim, size_t j0, size_t j1, const bool first[2])
-{
-    const float *const p[2] = {s + j0, s + KERN_KV * (T - 1) + j0};
-    for (size_t d = 0; d < v_dim; d += 16) {
-        f4 acc[2][4];
-        sums16(T, acc, p, v, f16, j0 * v_dim + d, v_dim, j1 - j0);
-        for (int t = 0; t < T; t++)
-            for (size_t c = 0; c < 4; c++) {
-                float *o = a[t].o + d + 4 * c;
-                f4 x = acc[t][c] + 0.0f;
-                if (!first[t])
-                    x = fma4(load4(o), set4(old[t]), x * new[t]);
-                store4(o, BROKEN4(x));
-            }
-    }
-}
-
-INLINE void attn_tile(int T, struct kern_attn *a, const void *k, const void *v,
-                      const struct kern_attn_shape *sh, bool f16)
-{
-    float s[2 * KERN_KV], old[2], new[2];
-    bool first[2];
-    size_t j0 = KERN_KV, j1 = 0;
-    for (int t = 0; t < T; t++) {
-        j0 = a[t].j0 < j0 ? a[t].j0 : j0;
-        j1 = a[t].j1 > j1 ? a[t].j1 : j1;
-    }
-    scores(T, s, a, k, f16, sh->k_dim, j0, j1);
-    for (int t = 0; t < T; t++) {
-        float max, sum, *at = s + t * KERN_KV + a[t].j0;
-        if (sh->softcap != 0)
-            softcap(at, at, sh->softcap, a[t].j1 - a[t].j0);
-        softmax_block(s + t * KERN_KV, a[t].j0, a[t].j1, &max, &sum);
-        first[t] = a[t].l == 0;
-        float m = first[t] || max > a[t].m ? max : a[t].m;
-        old[t] = first[t] ? 0 : ref_exp(a[t].m - m);
-        new[t] = first[t] ? 1 : ref_exp(max - m);
-        a[t].l = first[t] ? sum : fmaf(a[t].l, old[t], sum * new[t]);
-        a[t].m = m;
-    }
-    outputs(T, s, a, old, new, v, f16, sh->v_dim, j0, j1, first);
-}
-
-static void attn_block(struct kern_attn *a, size_t n, const void *k, const void *v,
-                       const struct kern_attn_shape *sh, void *scratch)
-{
-    bool f16 = sh->f16;
-    if (sh->v_dim % 16 != 0) {
-        kern_ops_ref()->attn_block(a, n, k, v, sh, scratch);
-        return;
-    }
-    if (f16 && n > 2) {                    /* many queries: convert the block once */
-        float *k32 = scratch, *v32 = k32 + sh->k_dim * KERN_KV;
-        for (size_t i = 0; i < sh->k_dim * KERN_KV; i += 4)
-            store4(k32 + i, load4_f16((const uint16_t *)k + i));
-        for (size_t i = 0; i < sh->v_dim * KERN_KV; i += 4)
-            store4(v32 + i, load4_f16((const uint16_t *)v + i));
-        k = k32;
-        v = v32;
-        f16 = false;
-    }
-    for (size_t i = 0; i < n;) {
-        size_t run = 0;                    /* queries in a row that see something of this block */
-        while (run < 2 && i + run < n && a[i + run].j0 < a[i + run].j1)
-            run++;
-        if (run == 2 && f16)
-            attn_tile(2, a + i, k, v, sh, true);
-        else if (run == 2)
-            attn_tile(2, a + i, k, v, sh, false);
-        else if (run == 1 && f16)
-            attn_tile(1, a + i, k, v, sh, true);
-        else if (run == 1)
-            attn_tile(1, a + i, k, v, sh, false);
-        i += run ? run : 1;
-    }
-}
+#define VEC f4
+#define VEC_N 4
+#define vec_zero() set4(0.0f)
+#define vec_set1 set4
+#define vec_load load4
+#define vec_load_f16 load4_f16
+#define vec_store store4
+#define vec_fma fma4
+#define vec_mul(a, b) ((a) * (b))
+#define vec_add(a, b) ((a) + (b))
+#define VEC_BROKEN BROKEN4
+#define ATTN_TILES ATTN_TILE(2, 4) ATTN_TILE(1, 4)
+#define ATTN_MAX_T 2
+#define ATTN_CONVERT_FROM 3
+#include "kernels/attn_template.h"
 
 static void attn_finish(struct kern_attn *a, size_t n, size_t v_dim)
 {

@@ -418,13 +418,6 @@ static uint64_t peak_f32(uint64_t n)
 
 const struct kern_ops *kern_ops_ref(void)
 {
-    static const struct kern_ops ops = {
-        .name = "ref", .quantize = quantize, .matmul_q8 = matmul_q8, .matmul_f32 = matmul_f32,
-        .rmsnorm = rmsnorm, .layernorm = layernorm, .silu_mul = silu_mul, .gelu_mul = gelu_mul,
-        .gelu = gelu, .softcap = softcap, .add = add,
-        .scale = scale, .rope = rope, .kv_store = kv_store, .attn_block = attn_block,
-        .attn_finish = attn_finish, .all_finite = all_finite, .logstats = logstats,
-        .peak_i8 = peak_i8, .peak_f32 = peak_f32,
-    };
+    static const struct kern_ops ops = KERN_OPS("ref");
     return &ops;
 }

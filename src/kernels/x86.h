@@ -4,11 +4,9 @@
 #ifndef KERNELS_X86_H
 #define KERNELS_X86_H
 
-#include "kernels/kernels.h"
-
 #include <immintrin.h>
 
-#define INLINE static inline __attribute__((always_inline))
+#include "kernels/simd.h"
 
 /* A build that must fail every comparison, to show that they can. */
 #ifdef IDEM_TEST_BREAK_KERNEL

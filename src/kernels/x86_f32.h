@@ -13,8 +13,6 @@
 /* Eight rows of block b of 32 columns: out[c * 8 + r]. */
 INLINE void values_block(enum qtype type, float *out, const struct group *g, size_t b)
 {
-    const int off = type == QTYPE_Q4_0 ? 8 : type == QTYPE_Q5_0 ? 16 : type == QTYPE_Q6_K ? 32
-                  : type == QTYPE_Q3_K ? 4 : 0;
     __m256i u[8];
     struct scales k = load_scales(type, g->s, b);
     load_quants(type, g->q + b * q_bytes_of(type), g->h + b * h_bytes_of(type), u);
@@ -28,7 +26,7 @@ INLINE void values_block(enum qtype type, float *out, const struct group *g, siz
         }
         for (int j = 0; j < 4; j++) {
             __m256i q = _mm256_srai_epi32(_mm256_slli_epi32(u[v], 24 - 8 * j), 24);
-            q = _mm256_sub_epi32(q, _mm256_set1_epi32(off));
+            q = _mm256_sub_epi32(q, _mm256_set1_epi32(offset_of(type)));
             __m256 x = _mm256_mul_ps(s, _mm256_cvtepi32_ps(q));
             if (has_m(type) || type == QTYPE_Q2_K)
                 x = _mm256_add_ps(x, m);
@@ -60,7 +58,7 @@ typedef void (*values_fn)(float *out, const struct group *g, size_t b, size_t n)
         (void)n;                                                                                 \
         values_block(QTYPE_##TYPE, out, g, b);                                                   \
     }
-X86_EACH_TYPE(X86_VALUES)
+EACH_TYPE(X86_VALUES)
 
 static void values_F16(float *out, const struct group *g, size_t b, size_t n)
 {
@@ -76,18 +74,12 @@ static values_fn values_of(enum qtype type)
 {
 #define X86_VALUES_CASE(TYPE) case QTYPE_##TYPE: return values_##TYPE;
     switch (type) {
-    X86_EACH_TYPE(X86_VALUES_CASE)
+    EACH_TYPE(X86_VALUES_CASE)
     X86_VALUES_CASE(F16)
     X86_VALUES_CASE(BF16)
     default: return NULL;
     }
 #undef X86_VALUES_CASE
-}
-
-INLINE struct group group_at(const struct kern_matrix *w, const struct pack_layout *l, size_t gi)
-{
-    const uint8_t *at = w->data + gi * w->group_bytes;
-    return (struct group){at, at + l->h_off, at + l->s_off};
 }
 
 /* The weights of group g from column c on, n <= 32 of them: where they are, or in `room`. */

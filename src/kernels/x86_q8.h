@@ -7,45 +7,14 @@
 #include <math.h>
 
 #include "base/half.h"
-#include "kernels/pack.h"
 #include "kernels/x86.h"
 
 /* ---- quantised weights ------------------------------------------------------------------------ */
-
-/* Where the areas of one group are, and how far block b is into them. */
-struct group { const uint8_t *q, *h, *s; };
 
 /* The scales of one block for 8 rows: value = integer * s + m. Types with scales of 16 columns:
  * sub[i] has that of columns 16i..16i+15 twice in each lane, 16 bits each; pair those of both
  * halves, for Q3_K and Q6_K the scales again, for Q2_K the factors of m. */
 struct scales { __m256 s, m; __m256i sub[2], pair; };
-
-INLINE bool has_sub(enum qtype type)
-{
-    return type == QTYPE_Q2_K || type == QTYPE_Q3_K || type == QTYPE_Q6_K;
-}
-
-INLINE bool is_signed(enum qtype type)
-{
-    return type == QTYPE_Q8_0 || type == QTYPE_IQ4_NL || type == QTYPE_IQ4_XS;
-}
-
-INLINE bool has_m(enum qtype type)
-{
-    return type == QTYPE_Q4_1 || type == QTYPE_Q5_1 || type == QTYPE_Q4_K || type == QTYPE_Q5_K;
-}
-
-INLINE size_t q_bytes_of(enum qtype type)
-{
-    return type == QTYPE_Q8_0 ? 256 : type == QTYPE_Q2_K || type == QTYPE_Q3_K ? 64 : 128;
-}
-
-INLINE size_t h_bytes_of(enum qtype type)
-{
-    return type == QTYPE_Q6_K ? 64
-         : type == QTYPE_Q5_0 || type == QTYPE_Q5_1 || type == QTYPE_Q5_K || type == QTYPE_Q3_K
-         ? 32 : 0;
-}
 
 /* 16-bit lo and hi in each lane. */
 INLINE __m256i pair16(__m256i lo, __m256i hi)
@@ -157,20 +126,6 @@ INLINE __m256i dot_sums(const struct scales *k, const struct kern_q8 *a)
     return _mm256_madd_epi16(k->pair, _mm256_set1_epi32(both));
 }
 
-/* Asks for block b's share of the next group's bytes. The areas of a group are short streams,
- * too short for the hardware to run ahead of: decoding is bound by memory, and this makes it
- * about twice as fast. No value is read, so no bit depends on it. */
-INLINE void prefetch(const uint8_t *next, size_t share, size_t b)
-{
-    for (size_t i = b * share; i < (b + 1) * share; i += 64)
-        _mm_prefetch((const char *)next + i, _MM_HINT_T0);
-}
-
-enum {
-    TOKENS_KEPT_BYTES = 192 * 1024,        /* of activations that should stay in the L2 cache */
-    FEW_TOKENS = 8                         /* so few that waiting for weights is most of the work */
-};
-
 static void quantize(struct kern_q8 *y, const float *x, size_t n)
 {
     const __m256i abs_mask = _mm256_set1_epi32(0x7FFFFFFF);
@@ -213,20 +168,5 @@ static void quantize(struct kern_q8 *y, const float *x, size_t n)
         y[b].ds = y[b].d * (float)y[b].sum;
     }
 }
-
-/* ---- one function per type, so that each is compiled with its type known -------------------------- */
-
-#define X86_EACH_TYPE(F)                                                                         \
-    F(Q4_0) F(Q4_1) F(Q5_0) F(Q5_1) F(Q8_0) F(Q2_K) F(Q3_K) F(Q4_K) F(Q5_K) F(Q6_K) F(IQ4_NL)    \
-    F(IQ4_XS)
-#define X86_MATMUL(TYPE)                                                                         \
-    static void matmul_##TYPE(float *y, size_t ldy, const struct kern_matrix *w,                 \
-                              const struct kern_q8 *x, size_t n_tokens, size_t group0,           \
-                              size_t group1)                                                     \
-    {                                                                                            \
-        matmul_type(QTYPE_##TYPE, y, ldy, w, x, n_tokens, group0, group1);                       \
-    }
-#define X86_MATMUL_CASE(TYPE)                                                                    \
-    case QTYPE_##TYPE: matmul_##TYPE(y, ldy, w, x, n_tokens, group0, group1); break;
 
 #endif

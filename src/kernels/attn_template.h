@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * Attention of ref.c over one KV block for x86. Included once by an instruction set's file, which
- * first defines its vectors: VEC, VEC_N (lanes), vec_zero, vec_set1, vec_load, vec_load_f16,
- * vec_store, vec_fma, vec_mul, vec_add, VEC_BROKEN, and ATTN_TILES (how many queries go together,
- * with how many vectors each). */
-#ifndef KERNELS_X86_ATTN_TEMPLATE_H
-#define KERNELS_X86_ATTN_TEMPLATE_H
+ * Attention of ref.c over one KV block. Included once by an instruction set's file, which first
+ * defines softcap and softmax_block, its vectors (VEC, VEC_N lanes, vec_zero, vec_set1, vec_load,
+ * vec_load_f16, vec_store, vec_fma, vec_mul, vec_add, VEC_BROKEN), ATTN_TILES (how many queries go
+ * together, with how many vectors each, the largest number first: ATTN_MAX_T), and
+ * ATTN_CONVERT_FROM, the number of queries for which a block of binary16 is converted first. */
+#ifndef KERNELS_ATTN_TEMPLATE_H
+#define KERNELS_ATTN_TEMPLATE_H
 
-#include "kernels/x86_vector.h"
-
-enum { ATTN_MAX_T = 8 };                /* queries that go together at most */
+#include "kernels/ref.h"
+#include "kernels/simd.h"
 
 INLINE VEC load_kv(const void *p, bool f16, size_t i)
 {
@@ -122,7 +122,7 @@ static void attn_block(struct kern_attn *a, size_t n, const void *k, const void 
         kern_ops_ref()->attn_block(a, n, k, v, sh, scratch);
         return;
     }
-    if (f16 && n > 8) {                    /* many queries: convert the block once */
+    if (f16 && n >= ATTN_CONVERT_FROM) {
         float *k32 = scratch, *v32 = k32 + sh->k_dim * KERN_KV;
         for (size_t i = 0; i < sh->k_dim * KERN_KV; i += VEC_N)
             vec_store(k32 + i, vec_load_f16((const uint16_t *)k + i));
