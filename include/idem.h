@@ -53,6 +53,9 @@ enum idem_cpu {              /* which kernels; none changes a bit of any result 
     IDEM_CPU_NEON
 };
 
+/* By name: "auto", "ref", "sse41", "avx2", "avx512", "neon". False: no such name, *cpu unchanged. */
+bool idem_cpu_find(const char *name, enum idem_cpu *cpu);
+
 enum idem_normalize {        /* text before tokenising */
     IDEM_NORMALIZE_MODEL = 0, /* what the model's own tokenizer does (Qwen2: NFC) */
     IDEM_NORMALIZE_NONE,

@@ -335,18 +335,15 @@ static const struct backend_ops local_ops = {
 static int model_options(const struct backend_local_options *o, struct idem_model_options *m,
                          struct idem_err *err)
 {
-    static const char *const names[] = {"auto", "ref", "sse41", "avx2", "avx512", "neon"};
-    size_t cpu = 0;
-    while (o->cpu && cpu < sizeof names / sizeof names[0] && strcmp(o->cpu, names[cpu]) != 0)
-        cpu++;
-    if (cpu == sizeof names / sizeof names[0])
+    enum idem_cpu cpu = IDEM_CPU_AUTO;
+    if (o->cpu && !idem_cpu_find(o->cpu, &cpu))
         return err_set(err, IDEM_ERR_USAGE, "there are no '%s' kernels; choose auto, ref, sse41, "
                        "avx2, avx512 or neon", o->cpu);
     if (o->normalize_none && o->normalize_nfc)
         return err_set(err, IDEM_ERR_USAGE, "text cannot be normalised both not at all and to NFC");
     *m = (struct idem_model_options){
         .activations = o->f32 ? IDEM_ACTIVATIONS_F32 : IDEM_ACTIVATIONS_Q8,
-        .cpu = (enum idem_cpu)cpu,
+        .cpu = cpu,
         .normalize = o->normalize_none ? IDEM_NORMALIZE_NONE
                    : o->normalize_nfc ? IDEM_NORMALIZE_NFC : IDEM_NORMALIZE_MODEL,
         .n_threads = o->threads, .n_ctx = o->n_ctx};

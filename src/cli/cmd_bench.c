@@ -92,12 +92,11 @@ static int measure(struct bench *b, const volatile sig_atomic_t *stop, struct id
 
 static int open_bench(struct bench *b, const struct cli_args *a, const char *path, struct idem_err *err)
 {
-    static const char *const cpus[] = {"auto", "ref", "sse41", "avx2", "avx512", "neon"};
     struct idem_model_options o = {.n_threads = a->threads, .n_ctx = a->context,
         .activations = strcmp(a->activations, "f32") == 0 ? IDEM_ACTIVATIONS_F32 : IDEM_ACTIVATIONS_Q8};
-    for (size_t i = 0; i < sizeof cpus / sizeof cpus[0]; i++)
-        if (strcmp(a->cpu, cpus[i]) == 0)
-            o.cpu = b->cpu = (enum idem_cpu)i;
+    if (!idem_cpu_find(a->cpu, &b->cpu))       /* the option's choices are these names */
+        return err_set(err, IDEM_ERR_USAGE, "there are no '%s' kernels", a->cpu);
+    o.cpu = b->cpu;
     double start = cli_now();
     b->model = idem_model_open(path, &o, err);
     b->load_s = cli_now() - start;

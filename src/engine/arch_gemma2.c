@@ -34,8 +34,6 @@ int arch_gemma2_read_layer(struct weights *w, struct idem_model *m, uint32_t il,
 {
     struct layer *l = &m->layers[il];
     size_t n_embd = m->hp.n_embd;
-    if ((il + 1) % m->hp.window_period != 0)
-        l->window = m->hp.window;
     if (weights_attention(w, m, il, err) != 0 || weights_ffn(w, m, il, err) != 0 ||
         weights_vector(w, &l->post_attn_norm, n_embd, true, err,
                        "blk.%u.post_attention_norm.weight", il) != 0)
@@ -45,32 +43,17 @@ int arch_gemma2_read_layer(struct weights *w, struct idem_model *m, uint32_t il,
 
 int arch_gemma2_forward(struct pass *p, struct idem_err *err)
 {
-    const struct hparams *hp = &p->m->hp;
-
     ops_embed(p);
-    for (uint32_t il = 0; il < hp->n_layer; il++) {
+    for (uint32_t il = 0; il < p->m->hp.n_layer; il++) {
         const struct layer *l = &p->m->layers[il];
 
         ops_norm(p, p->h, p->x, l->attn_norm, NULL);
-        const struct ops_linear qkv[] = {
-            {&l->wq, l->bq, p->q}, {&l->wk, l->bk, p->key}, {&l->wv, l->bv, p->val}};
-        ops_linear(p, p->h, qkv, 3);
-        if (l->q_norm) {
-            ops_norm_parts(p, p->q, p->q, l->q_norm, hp->n_head, hp->head_dim);
-            ops_norm_parts(p, p->key, p->key, l->k_norm, hp->n_head_kv, hp->head_dim);
-        }
-        ops_rope_store(p, il);
-        ops_attention(p, il);
-        ops_linear(p, p->a, &(struct ops_linear){&l->wo, l->bo, p->h}, 1);
+        ops_self_attention(p, il);
         ops_norm(p, p->h, p->h, l->post_attn_norm, NULL);
         ops_add(p, p->h);
 
         ops_norm(p, p->h, p->x, l->ffn_norm, NULL);
-        const struct ops_linear gate_up[] = {
-            {&l->gate, l->b_gate, p->gate}, {&l->up, l->b_up, p->up}};
-        ops_linear(p, p->h, gate_up, 2);
-        ops_gelu_mul(p);
-        ops_linear(p, p->gate, &(struct ops_linear){&l->down, l->b_down, p->h}, 1);
+        ops_ffn_gated(p, il, ops_gelu_mul);
         ops_norm(p, p->h, p->h, l->post_ffn_norm, NULL);
         ops_add(p, p->h);
 

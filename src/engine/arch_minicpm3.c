@@ -103,11 +103,7 @@ static int forward(struct pass *p, struct idem_err *err)
         ops_add(p, p->h);
 
         ops_norm(p, p->h, p->x, l->ffn_norm, NULL);
-        const struct ops_linear gate_up[] = {
-            {&l->gate, l->b_gate, p->gate}, {&l->up, l->b_up, p->up}};
-        ops_linear(p, p->h, gate_up, 2);
-        ops_silu_mul(p);
-        ops_linear(p, p->gate, &(struct ops_linear){&l->down, l->b_down, p->h}, 1);
+        ops_ffn_gated(p, il, ops_silu_mul);
         ops_add(p, p->h);
 
         if (ops_check(p, il, err) != 0)

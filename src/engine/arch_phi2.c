@@ -25,14 +25,8 @@ static int forward(struct pass *p, struct idem_err *err)
         const struct layer *l = &p->m->layers[il];
 
         ops_norm(p, p->h, p->x, l->attn_norm, l->attn_norm_b);
-        const struct ops_linear qkv[] = {
-            {&l->wq, l->bq, p->q}, {&l->wk, l->bk, p->key}, {&l->wv, l->bv, p->val}};
-        ops_linear(p, p->h, qkv, 3);
         ops_linear(p, p->h, &(struct ops_linear){&l->up, l->b_up, p->gate}, 1);
-
-        ops_rope_store(p, il);
-        ops_attention(p, il);
-        ops_linear(p, p->a, &(struct ops_linear){&l->wo, l->bo, p->h}, 1);
+        ops_self_attention(p, il);
         ops_add(p, p->h);
 
         ops_gelu(p);

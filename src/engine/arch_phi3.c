@@ -18,7 +18,6 @@ static int read_layer(struct weights *w, struct idem_model *m, uint32_t il, stru
     static const char up[] = "blk.%u.ffn_up.weight";
     struct layer *l = &m->layers[il];
     size_t n_embd = m->hp.n_embd, n_ff = m->hp.n_ff;
-    l->window = m->hp.window;
     if (weights_attention(w, m, il, err) != 0 ||
         weights_norm(w, m, &l->ffn_norm, &l->ffn_norm_b, "ffn_norm", il, err) != 0 ||
         weights_rows(w, &l->gate, 2 * n_ff, 0, n_ff, n_embd, err, up, il) != 0 ||

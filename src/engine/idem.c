@@ -61,11 +61,10 @@ void idem_logits_stats(const struct idem_model *m, const float *logits, struct i
 
 int idem_selftest(uint64_t seed, idem_selftest_fn report, void *ctx)
 {
-    static const char *const variants[] = {"sse41", "avx2", "avx512", "neon"};
     int n_bad = 0;
     kern_thread_init();
-    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++) {
-        const struct kern_ops *v = kern_select(variants[i], NULL);
+    for (int cpu = IDEM_CPU_REF + 1; cpu <= IDEM_CPU_NEON; cpu++) {
+        const struct kern_ops *v = kern_select(model_cpu_name((enum idem_cpu)cpu), NULL);
         if (v)
             n_bad += kern_check(seed, v, report, ctx);
     }

@@ -203,9 +203,12 @@ static int read_weights(struct weights *w, struct idem_model *m, struct idem_err
     m->layers = arena_array(&m->arena, h->n_layer, sizeof *m->layers);
     if (!m->layers)
         return err_memory(err, "the layers", h->n_layer * sizeof *m->layers);
-    for (uint32_t il = 0; il < h->n_layer; il++)
+    for (uint32_t il = 0; il < h->n_layer; il++) {
+        if (h->window_period == 0 || (il + 1) % h->window_period != 0)
+            m->layers[il].window = h->window;
         if (m->arch->read_layer(w, m, il, err) != 0)
             return -1;
+    }
     return weights_check_all_used(w, err);
 }
 
@@ -309,17 +312,23 @@ static int open_vocab(struct idem_model *m, const struct gguf *g,
     return 0;
 }
 
+static const char *const cpu_names[] = {      /* by enum idem_cpu */
+    "auto", "ref", "sse41", "avx2", "avx512", "neon"};
+enum { N_CPUS = sizeof cpu_names / sizeof cpu_names[0] };
+
 const char *model_cpu_name(enum idem_cpu cpu)
 {
-    switch (cpu) {
-    case IDEM_CPU_AUTO: return "auto";
-    case IDEM_CPU_REF: return "ref";
-    case IDEM_CPU_SSE41: return "sse41";
-    case IDEM_CPU_AVX2: return "avx2";
-    case IDEM_CPU_AVX512: return "avx512";
-    case IDEM_CPU_NEON: return "neon";
-    }
-    return "?";
+    return (unsigned)cpu < N_CPUS ? cpu_names[cpu] : "?";
+}
+
+bool idem_cpu_find(const char *name, enum idem_cpu *cpu)
+{
+    for (size_t i = 0; i < N_CPUS; i++)
+        if (strcmp(name, cpu_names[i]) == 0) {
+            *cpu = (enum idem_cpu)i;
+            return true;
+        }
+    return false;
 }
 
 static int check_options(const struct idem_model_options *o, struct idem_err *err)

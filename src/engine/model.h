@@ -40,13 +40,15 @@ struct hparams {
     float out_scale;          /* of the last norm's output; 1: none */
     float attn_softcap, final_softcap;   /* of attention scores and of logits; 0: none */
     uint32_t window;          /* positions that a windowed layer sees, itself included; 0: all */
-    uint32_t window_period;   /* every window_period-th layer sees all, the others the window */
+    uint32_t window_period;   /* every window_period-th layer sees all, the others the window; 0: none
+                                 sees all */
     uint32_t q_lora, kv_lora; /* ranks of latent attention; 0: none */
 };
 
 /* Angle of pair i at position p, in binary64: p * freq[i] / factor[i] * scale. Its cosine and
  * sine are rounded to binary32 after they are multiplied by mscale. */
 struct rope {
+    float base;
     double *freq;             /* [n_rot / 2] base^(-2 i / n_rot); NULL: this one is not used */
     const float *factor;      /* [n_rot / 2], or NULL: no division */
     double scale;             /* 1 / linear scaling factor */

@@ -97,6 +97,12 @@ void ops_gelu_mul(struct pass *p);              /* gate = gelu_tanh(gate) * up *
 void ops_gelu(struct pass *p);                  /* gate = gelu_tanh(gate) */
 void ops_add(struct pass *p, float *h);         /* x = x + h[n][n_embd] * hp.residual_scale */
 
+/* The two branches that most layers are made of, in sublayer.c. h = Wo attention(Wq h, Wk h, Wv h),
+ * queries and keys normed per head where the layer has weights for it. */
+void ops_self_attention(struct pass *p, uint32_t il);
+/* h = down(act(gate h) * up h); act: ops_silu_mul or ops_gelu_mul. */
+void ops_ffn_gated(struct pass *p, uint32_t il, void (*act)(struct pass *p));
+
 /* An error naming layer il, sequence position and token if x is not finite. */
 int ops_check(struct pass *p, uint32_t il, struct idem_err *err);
 

@@ -6,14 +6,20 @@
 #include "engine/model.h"
 #include "engine/weights.h"
 
-static int build(struct idem_model *m, struct rope *r, float base, struct idem_err *err)
+static int read_base(struct weights *w, struct rope *r, const char *key, struct idem_err *err)
+{
+    r->base = 10000.0f;
+    return weights_f32(w, key, false, 1.0f, 1e12f, &r->base, err);
+}
+
+static int build(struct idem_model *m, struct rope *r, struct idem_err *err)
 {
     uint32_t n = m->hp.n_rot / 2;
     r->freq = arena_array(&m->arena, n, sizeof(double));
     if (!r->freq)
         return err_memory(err, "the frequencies of the rotary embedding", n * sizeof(double));
     for (uint32_t i = 0; i < n; i++)
-        r->freq[i] = det_pow((double)base, -2.0 * (double)i / (double)m->hp.n_rot);
+        r->freq[i] = det_pow((double)r->base, -2.0 * (double)i / (double)m->hp.n_rot);
     return 0;
 }
 
@@ -35,33 +41,32 @@ static int read_factors(struct weights *w, struct idem_model *m, const char *nam
 int model_rope(struct weights *w, struct idem_model *m, struct idem_err *err)
 {
     struct rope *r = &m->rope[MODEL_ROPE_GLOBAL];
-    float base = 10000.0f, *factor;
-    if (weights_f32(w, "rope.freq_base", false, 1.0f, 1e12f, &base, err) != 0 ||
+    float *factor;
+    if (read_base(w, r, "rope.freq_base", err) != 0 ||
         weights_rope_scaling(w, false, &r->scale, err) != 0 ||
         read_factors(w, m, "rope_freqs.weight", &factor, err) != 0)
         return -1;
     r->factor = factor;
     r->mscale = 1.0;
     m->info.rope = factor ? "factors" : r->scale != 1.0 ? "linear" : "plain";
-    return build(m, r, base, err);
+    return build(m, r, err);
 }
 
 int model_rope_local(struct weights *w, struct idem_model *m, struct idem_err *err)
 {
     struct rope *r = &m->rope[MODEL_ROPE_LOCAL];
-    float base = 10000.0f;
-    if (weights_f32(w, "rope.freq_base_swa", false, 1.0f, 1e12f, &base, err) != 0)
+    if (read_base(w, r, "rope.freq_base_swa", err) != 0)
         return -1;
     r->scale = r->mscale = 1.0;
-    return build(m, r, base, err);
+    return build(m, r, err);
 }
 
 int model_rope_long(struct weights *w, struct idem_model *m, struct idem_err *err)
 {
     struct rope *r = &m->rope[MODEL_ROPE_GLOBAL];
     uint32_t original = m->hp.n_ctx_train;
-    float base = 10000.0f, mscale = 0.0f, *long_factor, *short_factor;
-    if (weights_f32(w, "rope.freq_base", false, 1.0f, 1e12f, &base, err) != 0 ||
+    float mscale = 0.0f, *long_factor, *short_factor;
+    if (read_base(w, r, "rope.freq_base", err) != 0 ||
         weights_u32(w, "rope.scaling.original_context_length", false, 2, UINT32_MAX, &original,
                     err) != 0 ||
         weights_f32(w, "rope.scaling.attn_factor", false, 0.0f, 1e3f, &mscale, err) != 0 ||
@@ -81,5 +86,5 @@ int model_rope_long(struct weights *w, struct idem_model *m, struct idem_err *er
     else if (long_factor && m->hp.n_ctx_train > original)
         r->mscale = sqrt(1.0 + det_log((double)m->hp.n_ctx_train / original) / det_log(original));
     m->info.rope = !long_factor ? "plain" : is_long ? "long" : "short";
-    return build(m, r, base, err);
+    return build(m, r, err);
 }

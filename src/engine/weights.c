@@ -205,30 +205,34 @@ static int missing(const struct weights *w, const char *name, struct idem_err *e
                    gguf_n_tensors(w->g), w->arch);
 }
 
+static int declare(struct weights *w, struct kern_matrix *out, size_t n_rows_all, size_t row0,
+                   size_t n_rows, size_t n_cols, struct idem_err *err, const char *fmt, va_list ap)
+{
+    struct name name;
+    const struct gguf_tensor *t = find(w, &name, fmt, ap);
+    if (!t)
+        return missing(w, name.s, err);
+    return declare_rows(w, out, t, n_rows_all, row0, n_rows, n_cols, err);
+}
+
 int weights_matrix(struct weights *w, struct kern_matrix *out, size_t n_rows, size_t n_cols,
                    struct idem_err *err, const char *fmt, ...)
 {
-    struct name name;
     va_list ap;
     va_start(ap, fmt);
-    const struct gguf_tensor *t = find(w, &name, fmt, ap);
+    int rc = declare(w, out, n_rows, 0, n_rows, n_cols, err, fmt, ap);
     va_end(ap);
-    if (!t)
-        return missing(w, name.s, err);
-    return declare_rows(w, out, t, n_rows, 0, n_rows, n_cols, err);
+    return rc;
 }
 
 int weights_rows(struct weights *w, struct kern_matrix *out, size_t n_rows_all, size_t row0,
                  size_t n_rows, size_t n_cols, struct idem_err *err, const char *fmt, ...)
 {
-    struct name name;
     va_list ap;
     va_start(ap, fmt);
-    const struct gguf_tensor *t = find(w, &name, fmt, ap);
+    int rc = declare(w, out, n_rows_all, row0, n_rows, n_cols, err, fmt, ap);
     va_end(ap);
-    if (!t)
-        return missing(w, name.s, err);
-    return declare_rows(w, out, t, n_rows_all, row0, n_rows, n_cols, err);
+    return rc;
 }
 
 static uint16_t read_u16(const uint8_t *p)
