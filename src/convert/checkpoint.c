@@ -72,10 +72,7 @@ static int add_file(struct checkpoint *c, const char *dir, struct jstr name, str
 
 static int by_str(const void *a, const void *b)
 {
-    const struct jstr *x = a, *y = b;
-    size_t n = x->len < y->len ? x->len : y->len;
-    int c = n ? memcmp(x->s, y->s, n) : 0;
-    return c ? c : (x->len > y->len) - (x->len < y->len);
+    return jdoc_cmp(*(const struct jstr *)a, *(const struct jstr *)b);
 }
 
 /* The file names of weight_map, sorted, each once; *n of them. The caller frees. */
@@ -99,7 +96,7 @@ static struct jstr *shard_names(const struct jdoc *d, const struct jval *map, si
     qsort(names, map->n, sizeof *names, by_str);
     *n = 0;
     for (size_t i = 0; i < map->n; i++)
-        if (*n == 0 || by_str(&names[i], &names[*n - 1]) != 0)
+        if (*n == 0 || jdoc_cmp(names[i], names[*n - 1]) != 0)
             names[(*n)++] = names[i];
     return names;
 }
@@ -131,7 +128,7 @@ static struct ckpt_tensor *find(const struct checkpoint *c, struct jstr name)
     size_t lo = 0, hi = c->n;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        int order = by_str(&name, &c->by_name[mid]->t->name);
+        int order = jdoc_cmp(name, c->by_name[mid]->t->name);
         if (order == 0)
             return c->by_name[mid];
         if (order < 0)
@@ -168,7 +165,7 @@ static int check_index(const struct checkpoint *c, const struct jdoc *d, const s
 
 static int by_tensor_name(const void *a, const void *b)
 {
-    return by_str(&(*(struct ckpt_tensor *const *)a)->t->name, &(*(struct ckpt_tensor *const *)b)->t->name);
+    return jdoc_cmp((*(struct ckpt_tensor *const *)a)->t->name, (*(struct ckpt_tensor *const *)b)->t->name);
 }
 
 static int collect(struct checkpoint *c, struct idem_err *err)

@@ -218,10 +218,7 @@ static int push(struct reader *r, const struct jmember *m)
 
 static int by_key(const void *a, const void *b)
 {
-    const struct jmember *x = *(const struct jmember *const *)a, *y = *(const struct jmember *const *)b;
-    size_t n = x->key.len < y->key.len ? x->key.len : y->key.len;
-    int c = n ? memcmp(x->key.s, y->key.s, n) : 0;
-    return c ? c : (x->key.len > y->key.len) - (x->key.len < y->key.len);
+    return jdoc_cmp((*(const struct jmember *const *)a)->key, (*(const struct jmember *const *)b)->key);
 }
 
 static int duplicate(struct reader *r, const struct jmember *a, const struct jmember *b)
@@ -236,7 +233,7 @@ static int no_duplicates(struct reader *r, const struct jmember *m, size_t n)
     if (n <= SMALL_OBJECT) {
         for (size_t i = 1; i < n; i++)
             for (size_t k = 0; k < i; k++)
-                if (m[i].key.len == m[k].key.len && memcmp(m[i].key.s, m[k].key.s, m[i].key.len) == 0)
+                if (jdoc_cmp(m[i].key, m[k].key) == 0)
                     return duplicate(r, &m[k], &m[i]);
         return 0;
     }

@@ -51,6 +51,8 @@ void jdoc_close(struct jdoc *d);
 const struct jval *jdoc_get(const struct jval *v, const char *key);
 bool jdoc_is(const struct jval *v, const char *text);          /* a string of these bytes */
 bool jdoc_eq(struct jstr a, const char *text);
+/* Below 0, 0 or above 0: by bytes, a text before what it begins. */
+int jdoc_cmp(struct jstr a, struct jstr b);
 /* A whole number without fraction or exponent in [0, 2^63). */
 bool jdoc_u64(const struct jval *v, uint64_t *out);
 bool jdoc_f64(const struct jval *v, double *out);              /* finite */

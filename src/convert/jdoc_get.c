@@ -13,6 +13,13 @@ bool jdoc_eq(struct jstr a, const char *text)
     return strlen(text) == a.len && memcmp(a.s, text, a.len) == 0;
 }
 
+int jdoc_cmp(struct jstr a, struct jstr b)
+{
+    size_t n = a.len < b.len ? a.len : b.len;
+    int c = n ? memcmp(a.s, b.s, n) : 0;
+    return c ? c : (a.len > b.len) - (a.len < b.len);
+}
+
 const struct jval *jdoc_get(const struct jval *v, const char *key)
 {
     if (v && v->type == JDOC_OBJECT)

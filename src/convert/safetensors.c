@@ -93,9 +93,7 @@ static int read_entry(struct safetensors *s, struct st_tensor *t, const struct j
 static int by_name(const void *a, const void *b)
 {
     const struct st_tensor *x = a, *y = b;
-    size_t n = x->name.len < y->name.len ? x->name.len : y->name.len;
-    int c = n ? memcmp(x->name.s, y->name.s, n) : 0;
-    return c ? c : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+    return jdoc_cmp(x->name, y->name);
 }
 
 /* By place; of two at one place the empty one comes first. */

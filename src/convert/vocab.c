@@ -159,9 +159,7 @@ struct vocab_index { const struct gguf_str *tokens; size_t n; uint32_t *ids; };
 
 static int cmp(const struct gguf_str *a, const char *s, size_t len)
 {
-    size_t n = a->len < len ? a->len : len;
-    int c = n ? memcmp(a->data, s, n) : 0;
-    return c ? c : (a->len > len) - (a->len < len);
+    return jdoc_cmp((struct jstr){a->data, a->len}, (struct jstr){s, len});
 }
 
 static int by_text(const void *a, const void *b, void *tokens)

@@ -118,8 +118,7 @@ static int read_vocab(struct vocab *v, const struct jval *model, struct idem_err
         uint64_t id;
         if (!jdoc_u64(&m->value, &id))
             return jdoc_err(d, &m->value, err, "the id of a token must be a whole number");
-        bool unknown = unk && unk->type == JDOC_STRING && unk->str.len == m->key.len &&
-                       memcmp(unk->str.s, m->key.s, m->key.len) == 0;
+        bool unknown = unk && unk->type == JDOC_STRING && jdoc_cmp(unk->str, m->key) == 0;
         if (vocab_set(v, d, &m->value, id, m->key,
                       unknown ? VOCAB_UNKNOWN : is_byte(m->key) ? VOCAB_BYTE : VOCAB_NORMAL, err) != 0)
             return -1;

@@ -51,7 +51,7 @@ static struct jstr text_of(const struct jval *v)
 
 static bool same(struct jstr a, struct jstr b)
 {
-    return a.s && b.s && a.len == b.len && memcmp(a.s, b.s, a.len) == 0;
+    return a.s && b.s && jdoc_cmp(a, b) == 0;
 }
 
 static struct jstr special_of(const struct jval *entry)
