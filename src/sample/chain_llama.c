@@ -41,14 +41,13 @@ static int penalise(struct sampler *s, const struct rec_settings *set, const int
     return 0;
 }
 
-/* In order of a rank, tokens up to and with the one at which the sum of probabilities is at least
- * (or, strictly, more than) p. heap[n_alive] holds the ranks. */
+/* In order of the ranks in heap, tokens up to and with the one at which the sum of probabilities
+ * is at least (or, strictly, more than) p. */
 static void keep_share(struct sampler *s, double p, bool strictly)
 {
     double limit = p * (double)select_weigh(s);
     size_t n = s->n_alive;
     uint64_t sum = 0;
-    rank_heapify(s->heap, n);
     for (bool reached = false; n > 0 && !reached;) {
         int32_t id = rank_id(s->heap[0]);
         sum += s->weight[id];
@@ -61,30 +60,21 @@ static void keep_share(struct sampler *s, double p, bool strictly)
 
 static void keep_typical(struct sampler *s, float p)
 {
-    double lse, entropy = select_entropy(s, &lse);
-    for (size_t i = 0; i < s->n_alive; i++) {
-        int32_t id = s->alive[i];
-        s->heap[i] = rank_key(-select_distance(s->score[id], lse, entropy), id);
-    }
+    double lse;
+    (void)select_rank_typical(s, &lse);
     keep_share(s, (double)p, true);
 }
 
 static void keep_top_p(struct sampler *s, float p)
 {
-    for (size_t i = 0; i < s->n_alive; i++)
-        s->heap[i] = rank_key(s->score[s->alive[i]], s->alive[i]);
+    select_rank(s);
     keep_share(s, (double)p, false);
 }
 
 /* Scores of at least the best one's + log(min_p). */
 static void keep_min_p(struct sampler *s, float p)
 {
-    float least = select_best(s) + (float)det_log((double)p);
-    size_t m = 0;
-    for (size_t i = 0; i < s->n_alive; i++)
-        if (s->score[s->alive[i]] >= least)
-            s->alive[m++] = s->alive[i];
-    s->n_alive = m;
+    select_from(s, s->score[select_best(s)] + (float)det_log((double)p));
 }
 
 int chain_llama_run(struct sampler *s, const struct rec_settings *set,

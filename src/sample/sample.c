@@ -167,10 +167,7 @@ int sample_step(struct sampler *s, const struct rec_settings *set, const float *
     }
     if (process_run(s, set, &in, &changed, err) != 0)
         return -1;
-    int32_t best = s->alive[0];
-    for (size_t i = 1; i < s->n_alive; i++)
-        if (s->score[s->alive[i]] > s->score[best])
-            best = s->alive[i];
+    int32_t best = select_best(s);
     double lse = changed ? survivors_logsumexp(s, s->score[best]) : stats->logsumexp;
     out->id = best;
     if (process_sampling(set)) {

@@ -78,15 +78,16 @@ void select_eta(struct sampler *s, double epsilon, size_t min_keep);
 /* Common to both orders. */
 void select_exactly(struct sampler *s, size_t k);   /* the k best, ties to the lowest ids */
 void select_seen(struct sampler *s, bool keep);     /* only what is marked, or not; clears marks */
-float select_best(const struct sampler *s);         /* the largest score of the survivors */
+void select_from(struct sampler *s, float least);   /* only scores of at least this */
+int32_t select_best(const struct sampler *s);       /* the largest score, ties to the lowest id */
 /* Fills weight of the survivors with floor(2^44 e^(score - best)) and returns the sum, so that
  * sums of probabilities are exact and have no order. */
 uint64_t select_weigh(struct sampler *s);
-/* Entropy of the survivors in nats, and the log of the sum of e^score. */
-double select_entropy(const struct sampler *s, double *logsumexp);
-/* |information - entropy| of a score, rounded to binary32, so that what is equal but for rounding
- * ties. */
-float select_distance(float score, double lse, double entropy);
+/* Fills heap with the n_alive rank keys of the survivors and makes it a heap: by score; or, the
+ * nearest first, by |information - entropy|. Returns the entropy in nats; *logsumexp: the log of
+ * the sum of e^score. */
+void select_rank(struct sampler *s);
+double select_rank_typical(struct sampler *s, double *logsumexp);
 
 /* ---- noise ------------------------------------------------------------------------------------ */
 

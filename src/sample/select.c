@@ -11,7 +11,7 @@
 
 #define WEIGHT_ONE 0x1p44
 
-static int32_t best_id(const struct sampler *s)
+int32_t select_best(const struct sampler *s)
 {
     int32_t best = s->alive[0];
     for (size_t i = 1; i < s->n_alive; i++)
@@ -20,16 +20,11 @@ static int32_t best_id(const struct sampler *s)
     return best;
 }
 
-float select_best(const struct sampler *s)
-{
-    return s->score[best_id(s)];
-}
-
 /* The survivor with the k-th largest score, ties to the lowest id; 1 <= k <= n_alive. */
 static int32_t kth_best(struct sampler *s, size_t k)
 {
     if (k == 1)
-        return best_id(s);
+        return select_best(s);
     float *packed = (float *)(void *)s->weight;   /* not in use yet; large enough */
     for (size_t i = 0; i < s->n_alive; i++)
         packed[i] = s->score[s->alive[i]];
@@ -51,7 +46,7 @@ void select_seen(struct sampler *s, bool keep)
 
 uint64_t select_weigh(struct sampler *s)
 {
-    double max = (double)select_best(s);
+    double max = (double)s->score[select_best(s)];
     uint64_t total = 0;
     for (size_t i = 0; i < s->n_alive; i++) {
         int32_t id = s->alive[i];
@@ -61,9 +56,10 @@ uint64_t select_weigh(struct sampler *s)
     return total;
 }
 
-double select_entropy(const struct sampler *s, double *logsumexp)
+/* Entropy of the survivors in nats, and the log of the sum of e^score. */
+static double entropy_of(const struct sampler *s, double *logsumexp)
 {
-    double max = (double)select_best(s), sum = 0.0, dot = 0.0;
+    double max = (double)s->score[select_best(s)], sum = 0.0, dot = 0.0;
     for (size_t i = 0; i < s->n_alive; i++) {
         double d = (double)s->score[s->alive[i]] - max, e = det_exp(d);
         sum += e;
@@ -73,19 +69,51 @@ double select_entropy(const struct sampler *s, double *logsumexp)
     return det_log(sum) - dot / sum;
 }
 
+void select_rank(struct sampler *s)
+{
+    for (size_t i = 0; i < s->n_alive; i++)
+        s->heap[i] = rank_key(s->score[s->alive[i]], s->alive[i]);
+    rank_heapify(s->heap, s->n_alive);
+}
+
+/* |information - entropy| of a score, rounded to binary32, so that what is equal but for rounding
+ * ties. */
+static float distance(float score, double lse, double entropy)
+{
+    return (float)fabs(lse - (double)score - entropy);
+}
+
+double select_rank_typical(struct sampler *s, double *logsumexp)
+{
+    double entropy = entropy_of(s, logsumexp);
+    for (size_t i = 0; i < s->n_alive; i++) {
+        int32_t id = s->alive[i];
+        s->heap[i] = rank_key(-distance(s->score[id], *logsumexp, entropy), id);
+    }
+    rank_heapify(s->heap, s->n_alive);
+    return entropy;
+}
+
 void select_exactly(struct sampler *s, size_t k)
 {
     if (k >= s->n_alive)
         return;
-    for (size_t i = 0; i < s->n_alive; i++)
-        s->heap[i] = rank_key(s->score[s->alive[i]], s->alive[i]);
     size_t n = s->n_alive;
-    rank_heapify(s->heap, n);
+    select_rank(s);
     for (; k > 0; k--) {
         s->seen[rank_id(s->heap[0])] = 1;
         rank_pop(s->heap, n--);
     }
     select_seen(s, true);
+}
+
+void select_from(struct sampler *s, float least)
+{
+    size_t m = 0;
+    for (size_t i = 0; i < s->n_alive; i++)
+        if (s->score[s->alive[i]] >= least)
+            s->alive[m++] = s->alive[i];
+    s->n_alive = m;
 }
 
 /* Removes scores below the k-th largest; what ties with it stays. */
@@ -95,12 +123,7 @@ void select_top_k(struct sampler *s, size_t k, size_t min_keep)
         k = min_keep;
     if (k >= s->n_alive)
         return;
-    float least = s->score[kth_best(s, k)];
-    size_t m = 0;
-    for (size_t i = 0; i < s->n_alive; i++)
-        if (s->score[s->alive[i]] >= least)
-            s->alive[m++] = s->alive[i];
-    s->n_alive = m;
+    select_from(s, s->score[kth_best(s, k)]);
 }
 
 /* From the least score up, among equals from the highest id down, removes tokens while the running
@@ -146,55 +169,45 @@ static void remove_below(struct sampler *s, double base, double p, size_t min_ke
 /* Removes what has less than min_p of the best one's probability. */
 void select_min_p(struct sampler *s, double min_p, size_t min_keep)
 {
-    remove_below(s, (double)select_best(s), min_p, min_keep, false);
+    remove_below(s, (double)s->score[select_best(s)], min_p, min_keep, false);
 }
 
 /* Removes probabilities below epsilon. */
 void select_epsilon(struct sampler *s, double epsilon, size_t min_keep)
 {
     double lse;
-    (void)select_entropy(s, &lse);
+    (void)entropy_of(s, &lse);
     remove_below(s, lse, epsilon, min_keep, true);
 }
 
 /* The same with min(epsilon, sqrt(epsilon) e^-entropy). */
 void select_eta(struct sampler *s, double epsilon, size_t min_keep)
 {
-    double lse, entropy = select_entropy(s, &lse);
+    double lse, entropy = entropy_of(s, &lse);
     double eta = sqrt(epsilon) * det_exp(-entropy);
     remove_below(s, lse, eta < epsilon ? eta : epsilon, min_keep, true);
-}
-
-float select_distance(float score, double lse, double entropy)
-{
-    return (float)fabs(lse - (double)score - entropy);
 }
 
 /* In order of distance, the tokens before the mass is reached and the one that reaches it; and
  * all whose distance is no larger than that one's. */
 void select_typical(struct sampler *s, double mass, size_t min_keep)
 {
-    double lse, entropy = select_entropy(s, &lse);
+    double lse, entropy = select_rank_typical(s, &lse);
     double limit = mass * (double)select_weigh(s);
     size_t n = s->n_alive, kept = 0;
     uint64_t sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        int32_t id = s->alive[i];
-        s->heap[i] = rank_key(-select_distance(s->score[id], lse, entropy), id);
-    }
-    rank_heapify(s->heap, n);
     float last = 0;
     for (bool reached = false; n > 0 && (!reached || kept < min_keep); kept++) {
         int32_t id = rank_id(s->heap[0]);
         if (!reached)
-            last = select_distance(s->score[id], lse, entropy);
+            last = distance(s->score[id], lse, entropy);
         sum += s->weight[id];
         reached = reached || !((double)sum < limit);
         s->seen[id] = 1;
         rank_pop(s->heap, n--);
     }
     for (size_t i = 0; i < s->n_alive; i++)
-        if (select_distance(s->score[s->alive[i]], lse, entropy) <= last)
+        if (distance(s->score[s->alive[i]], lse, entropy) <= last)
             s->seen[s->alive[i]] = 1;
     select_seen(s, true);
 }
