@@ -77,9 +77,7 @@ void recipe_long_context(const struct hfconf *c, struct gguf_writer *w)
 int recipe_read_head_dim(struct hfconf *c, struct idem_err *err)
 {
     c->has_head_dim = hfconf_get(c, "head_dim") != NULL;
-    if (hfconf_u32(c, "head_dim", false, &c->head_dim, err) != 0)
-        return -1;
-    return 0;
+    return hfconf_u32(c, "head_dim", false, &c->head_dim, err);
 }
 
 int recipe_read_window(struct hfconf *c, struct idem_err *err)
@@ -87,7 +85,14 @@ int recipe_read_window(struct hfconf *c, struct idem_err *err)
     return hfconf_u32(c, "sliding_window", false, &c->window, err);
 }
 
-/* A number of config.json that the file gets unless it is 0 there. */
+int recipe_above_0(const struct hfconf *c, const char *key, bool required, struct idem_err *err)
+{
+    double v = 1;
+    if (hfconf_f64(c, key, required, &v, err) != 0)
+        return -1;
+    return v > 0 ? 0 : hfconf_err(c, key, err, "must be above 0");
+}
+
 double recipe_value(const struct hfconf *c, const char *key, double absent)
 {
     double v = absent;

@@ -15,25 +15,19 @@ int recipe_gemma_read(struct hfconf *c, struct idem_err *err)
         return hfconf_err(c, "sliding_window", err, "must be above 0");
     if (!c->tied)
         return hfconf_err(c, "tie_word_embeddings", err, "is false, but a Gemma file's output is its embedding");
-    double v = 1;
-    if (hfconf_f64(c, "query_pre_attn_scalar", false, &v, err) != 0)
-        return -1;
-    return v > 0 ? 0 : hfconf_err(c, "query_pre_attn_scalar", err, "must be above 0");
+    return recipe_above_0(c, "query_pre_attn_scalar", false, err);
 }
 
 int recipe_gemma2_read(struct hfconf *c, struct idem_err *err)
 {
     static const char *const keys[] = {"attn_logit_softcapping", "final_logit_softcapping"};
     for (size_t i = 0; i < 2; i++) {
-        double v = 1;
         /* null switches the cap off, which the file cannot say */
         const struct jval *raw = jdoc_get(c->doc.root, keys[i]);
         if (raw && raw->type == JDOC_NULL)
             return jdoc_err(&c->doc, raw, err, "key '%s' is null; this architecture's file has a cap always", keys[i]);
-        if (hfconf_f64(c, keys[i], false, &v, err) != 0)
+        if (recipe_above_0(c, keys[i], false, err) != 0)
             return -1;
-        if (!(v > 0))
-            return hfconf_err(c, keys[i], err, "must be above 0");
     }
     return recipe_gemma_read(c, err);
 }

@@ -18,6 +18,8 @@ void recipe_long_context(const struct hfconf *c, struct gguf_writer *w);
 /* head_dim and sliding_window; absent: what c has keeps its value. */
 int recipe_read_head_dim(struct hfconf *c, struct idem_err *err);
 int recipe_read_window(struct hfconf *c, struct idem_err *err);
+/* The key is a number above 0, or absent if it is not required. */
+int recipe_above_0(const struct hfconf *c, const char *key, bool required, struct idem_err *err);
 /* A number of config.json that read() has checked, or `absent`. */
 double recipe_value(const struct hfconf *c, const char *key, double absent);
 

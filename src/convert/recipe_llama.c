@@ -35,13 +35,9 @@ int recipe_granite_read(struct hfconf *c, struct idem_err *err)
 {
     static const char *const keys[] = {"attention_multiplier", "embedding_multiplier",
                                        "residual_multiplier", "logits_scaling"};
-    for (size_t i = 0; i < 4; i++) {
-        double v = 1;
-        if (hfconf_f64(c, keys[i], false, &v, err) != 0)
+    for (size_t i = 0; i < 4; i++)
+        if (recipe_above_0(c, keys[i], false, err) != 0)
             return -1;
-        if (!(v > 0))
-            return hfconf_err(c, keys[i], err, "must be above 0");
-    }
     return 0;
 }
 
@@ -57,13 +53,9 @@ void recipe_granite_keys(const struct hfconf *c, struct gguf_writer *w, uint32_t
 static int scales_read(struct hfconf *c, bool required, struct idem_err *err)
 {
     static const char *const keys[] = {"scale_emb", "scale_depth", "dim_model_base"};
-    for (size_t i = 0; i < 3; i++) {
-        double v = 1;
-        if (hfconf_f64(c, keys[i], required, &v, err) != 0)
+    for (size_t i = 0; i < 3; i++)
+        if (recipe_above_0(c, keys[i], required, err) != 0)
             return -1;
-        if (!(v > 0))
-            return hfconf_err(c, keys[i], err, "must be above 0");
-    }
     return 0;
 }
 
