@@ -75,6 +75,9 @@ int store_alternatives_read(const char *text, size_t len, struct rec_top *top, s
 /* How many alternatives the text holds at most (its brackets), for allocation. */
 size_t store_alternatives_count(const char *text, size_t len);
 
+/* Which of the n values 0 .. n - 1 has this name; false: none (text may be NULL). */
+bool store_parse_name(const char *text, const char *(*name)(int), int n, int *v);
+
 /* A binary32 in a column without affinity: NaN as NULL. -1: infinite (bind), or not a binary32 (get). */
 int store_bind_f32(sqlite3_stmt *q, int col, float v);
 int store_column_f32(sqlite3_stmt *q, int col, float *v);

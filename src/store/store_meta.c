@@ -46,6 +46,23 @@ static double get_d(struct reader *r)
     return sqlite3_column_double(r->q, r->col++);
 }
 
+/* A word out of a column that holds one of n. */
+static int get_name(struct reader *r, const char *(*name)(int), int n)
+{
+    int v;
+    if (store_parse_name((const char *)sqlite3_column_text(r->q, r->col++), name, n, &v))
+        return v;
+    r->ok = false;
+    return 0;
+}
+
+static const char *sampler_name(int v) { return rec_sampler_name((enum rec_sampler)v); }
+static const char *cache_name(int v) { return rec_cache_name((enum rec_cache)v); }
+static const char *early_name(int v)
+{
+    return rec_early_stopping_name((enum rec_early_stopping)v);
+}
+
 static int reader_error(const struct reader *r, const char *table, size_t row, struct idem_err *err)
 {
     if (r->memory)
@@ -158,10 +175,7 @@ static void row_setting(struct reader *r, size_t i)
     v->settings.max_new_tokens = get_u32(r);
     v->settings.num_return_sequences = get_u32(r);
     v->settings.stop = list_of(r, get_s(r), false, &v->settings.n_stop);
-    const char *sampler = get_s(r);
-    while (v->settings.sampler < REC_SAMPLER_OLLAMA &&
-           strcmp(sampler, rec_sampler_name(v->settings.sampler)) != 0)
-        v->settings.sampler++;
+    v->settings.sampler = (enum rec_sampler)get_name(r, sampler_name, REC_SAMPLER_OLLAMA + 1);
     v->settings.typical_p = get_d(r);
     v->settings.epsilon_cutoff = get_d(r);
     v->settings.eta_cutoff = get_d(r);
@@ -170,10 +184,8 @@ static void row_setting(struct reader *r, size_t i)
     v->settings.min_new_tokens = get_u32(r);
     v->settings.num_beams = get_u32(r);
     v->settings.length_penalty = get_d(r);
-    const char *early = get_s(r);
-    while (v->settings.early_stopping < REC_EARLY_STOPPING_NEVER &&
-           strcmp(early, rec_early_stopping_name(v->settings.early_stopping)) != 0)
-        v->settings.early_stopping++;
+    v->settings.early_stopping =
+        (enum rec_early_stopping)get_name(r, early_name, REC_EARLY_STOPPING_NEVER + 1);
 }
 
 /* Schema 1 knew Hugging Face's sampling alone, without these. */
@@ -194,11 +206,7 @@ static void row_host(struct reader *r, size_t i)
     h->host.threads = get_u32(r);
     h->host.batch = get_u32(r);
     h->host.chunk = get_u32(r);
-    const char *cache = get_s(r);
-    h->host.cache = strcmp(cache, rec_cache_name(REC_CACHE_FORKED)) == 0 ? REC_CACHE_FORKED
-                                                                        : REC_CACHE_COLD;
-    if (strcmp(cache, rec_cache_name(h->host.cache)) != 0)
-        r->ok = false;
+    h->host.cache = (enum rec_cache)get_name(r, cache_name, REC_CACHE_FORKED + 1);
 }
 
 static void row_claim(struct reader *r, size_t i)

@@ -207,7 +207,7 @@ static int bad_trial(struct store_cursor *c, uint64_t trial, const char *what, s
     return store_damaged(c->s, err, "trial %llu: %s", (unsigned long long)trial, what);
 }
 
-static bool parse_name(const char *text, const char *(*name)(int), int n, int *v)
+bool store_parse_name(const char *text, const char *(*name)(int), int n, int *v)
 {
     for (*v = 0; text && *v < n; ++*v)
         if (strcmp(text, name(*v)) == 0)
@@ -243,8 +243,8 @@ static int read_trial(struct store_cursor *c, struct rec_trial *t, struct idem_e
     int purpose;
     if (!column_hex(q, 1, false, t->key))
         return bad_trial(c, t->index, "its key is no SHA-256", err);
-    if (!parse_name((const char *)sqlite3_column_text(q, 2), purpose_name,
-                    REC_PURPOSE_CONTROL_CAPTURE + 1, &purpose))
+    if (!store_parse_name((const char *)sqlite3_column_text(q, 2), purpose_name,
+                          REC_PURPOSE_CONTROL_CAPTURE + 1, &purpose))
         return bad_trial(c, t->index, "its purpose is unknown", err);
     t->purpose = (enum rec_purpose)purpose;
     const struct store *s = c->s;
@@ -342,10 +342,11 @@ static int read_output(struct store_cursor *c, struct store_row *row, struct ide
     uint64_t trial = row->trial.index;
     struct rec_output *o = &row->output;
     int stop, computed;
-    if (!parse_name((const char *)sqlite3_column_text(q, 11), stop_name, REC_STOP_LENGTH + 1, &stop))
+    if (!store_parse_name((const char *)sqlite3_column_text(q, 11), stop_name, REC_STOP_LENGTH + 1,
+                          &stop))
         return bad_trial(c, trial, "its stop is unknown", err);
-    if (!parse_name((const char *)sqlite3_column_text(q, 15), computed_name,
-                    STORE_COMPUTED_COPY + 1, &computed))
+    if (!store_parse_name((const char *)sqlite3_column_text(q, 15), computed_name,
+                          STORE_COMPUTED_COPY + 1, &computed))
         return bad_trial(c, trial, "its column computed is unknown", err);
     const void *text = sqlite3_column_blob(q, 12);
     buf_clear(&c->text);

@@ -345,6 +345,8 @@ static void damaged_rows_are_named(void **state)
         {"DELETE FROM prompts WHERE prompt = 1", "table prompts does not count"},
         {"UPDATE settings SET top_k = -4", "table settings, row 0"},
         {"UPDATE settings SET stop = '[' WHERE setting = 1", "table settings, row 1"},
+        {"UPDATE settings SET sampler = 'dice' WHERE setting = 1", "table settings, row 1"},
+        {"UPDATE settings SET early_stopping = 'soon'", "table settings, row 0"},
         {"UPDATE hosts SET cache = 'warm'", "table hosts, row 0"},
         {"UPDATE claims SET settings = '[0,9]'", "table claims, row 0"},
         {"DROP TABLE tokens", "no such table: tokens"},
