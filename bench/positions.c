@@ -67,7 +67,8 @@ static int measure(struct idem_session *s, const struct idem_model *m, size_t n,
         x = x * 1664525u + 1013904223u;
         ids[i] = (int32_t)((x >> 8) % n_vocab);
     }
-    printf("\"positions\": [");
+    printf("\"bytes_per_token\": %llu, \"positions\": [",
+           (unsigned long long)idem_model_info(m)->bytes_per_token);
     for (size_t at = 0; rc == 0 && at < n;) {
         double prefill, decode = 0;
         size_t here = n - at < chunk ? n - at : chunk;

@@ -61,8 +61,7 @@ def large(args, good):
     size = path.stat().st_size
     bar = size * 1.15 + 64 * MIB + r["kv_bytes"]
     decode = r["positions"][-1]["decode_s"]
-    embd = 128256 * 4096 // 256 * 144            # one row of it is read, not all
-    rate = (size - embd) / decode
+    rate = r["bytes_per_token"] / decode
     print(f"llama-3.1-8b: file {size / 1e9:.2f} GB, load {r['load_s']:.1f} s, peak {peak / 1e9:.2f} GB "
           f"(bar {bar / 1e9:.2f}), decode {1 / decode:.2f} tok/s = {rate / 1e9:.1f} GB/s, "
           f"{100 * rate / r['read_bytes_s']:.0f} % of the {r['read_bytes_s'] / 1e9:.1f} GB/s "

@@ -14,8 +14,6 @@
 
 enum { PROMPT = 70, GREEDY = 6 };           /* beyond the first 64 positions, a block of the cache */
 
-static const char *const cpus[] = {"auto", "ref", "sse41", "avx2", "avx512", "neon"};
-
 struct seen { struct digest sha; const struct idem_model *model; int32_t best; };
 
 static int on_logits(void *ctx, size_t item, size_t pos, const float *logits)
@@ -56,7 +54,7 @@ static int run(const struct idem_model *m, char hex[DIGEST_HEX], struct idem_err
     return rc;
 }
 
-static int digest_model(const char *path, const char *name, enum idem_cpu cpu)
+static int digest_model(const char *path, const char *name, enum idem_cpu cpu, const char *kernels)
 {
     for (int mode = 0; mode < 2; mode++) {
         struct idem_err err = {0};
@@ -65,8 +63,8 @@ static int digest_model(const char *path, const char *name, enum idem_cpu cpu)
             .activations = mode ? IDEM_ACTIVATIONS_F32 : IDEM_ACTIVATIONS_Q8};
         struct idem_model *m = idem_model_open(path, &o, &err);
         int rc = m ? run(m, hex, &err) : -1;
-        if (m && strcmp(idem_model_info(m)->kernels, cpus[cpu]) != 0) {
-            fprintf(stderr, "asked for %s kernels, got %s\n", cpus[cpu], idem_model_info(m)->kernels);
+        if (m && strcmp(idem_model_info(m)->kernels, kernels) != 0) {
+            fprintf(stderr, "asked for %s kernels, got %s\n", kernels, idem_model_info(m)->kernels);
             rc = -1;
         } else if (rc != 0) {
             fprintf(stderr, "%s: %s\n", name, err.msg);
@@ -90,12 +88,12 @@ static void print_check(void *ctx, const char *kernel, const char *variant, uint
 int main(int argc, char **argv)
 {
     static const struct tiny *const tiny[] = {&tiny_llama, &tiny_qwen2, &tiny_gemma3, &tiny_small};
-    int bad = 0, cpu = 0;
+    enum idem_cpu cpu = IDEM_CPU_AUTO;
+    int bad = 0;
     if (argc == 3 && strcmp(argv[1], "--check") == 0)
         return idem_selftest(strtoull(argv[2], NULL, 10), print_check, NULL) != 0;
-    while (argc >= 3 && cpu < 6 && strcmp(argv[2], cpus[cpu]) != 0)
-        cpu++;
-    if (argc < 3 || strcmp(argv[1], "--cpu") != 0 || cpu == 0 || cpu == 6) {
+    if (argc < 3 || strcmp(argv[1], "--cpu") != 0 || !idem_cpu_find(argv[2], &cpu) ||
+        cpu == IDEM_CPU_AUTO) {
         fprintf(stderr, "usage: %s --cpu ref|sse41|avx2|avx512|neon MODEL.gguf... | --check SEED\n", argv[0]);
         return 2;
     }
@@ -103,12 +101,12 @@ int main(int argc, char **argv)
         char path[64], name[64];
         tiny_save(*tiny[i], path);
         snprintf(name, sizeof name, "types-%d-%s", i, tiny[i]->arch);
-        bad = digest_model(path, name, (enum idem_cpu)cpu);
+        bad = digest_model(path, name, cpu, argv[2]);
         unlink(path);
     }
     for (int i = 3; i < argc && !bad; i++) {
         const char *slash = strrchr(argv[i], '/');
-        bad = digest_model(argv[i], slash ? slash + 1 : argv[i], (enum idem_cpu)cpu);
+        bad = digest_model(argv[i], slash ? slash + 1 : argv[i], cpu, argv[2]);
     }
     return bad;
 }
