@@ -8,9 +8,20 @@ $(BENCH)/kl: bench/kl.c
 	@mkdir -p $(@D)
 	$(CC) $(BITS) -O2 $(WARN) -o $@ $< -lm
 
-$(BENCH)/logits $(BENCH)/speed $(BENCH)/positions: $(BENCH)/%: bench/%.c $(BUILD)/libidem.a
+$(BENCH)/logits $(BENCH)/speed $(BENCH)/positions: $(BENCH)/%: bench/%.c bench/measure.h $(BUILD)/libidem.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -o $@ $< $(BUILD)/libidem.a $(LDFLAGS) $(ALL_LIBS)
+
+# These look inside: the objects, as the unit tests link them.
+$(BENCH)/matmul $(BENCH)/profile: $(BENCH)/%: bench/%.c bench/measure.h $(LIB_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -o $@ $< $(LIB_OBJ) $(LDFLAGS) $(ALL_LIBS)
+
+$(BENCH)/matmul_peer: bench/matmul_peer.c bench/measure.h
+	@test -n "$(LLAMA_CPP)" || { echo "give LLAMA_CPP=folder of a built llama.cpp" >&2; exit 2; }
+	@mkdir -p $(@D)
+	$(CC) $(BITS) -D_GNU_SOURCE -O2 $(WARN) -I$(LLAMA_CPP)/ggml/include -o $@ $< \
+	    -L$(LLAMA_CPP)/build/bin -lggml -lggml-cpu -lggml-base -lm -Wl,-rpath,$(abspath $(LLAMA_CPP))/build/bin
 
 $(BENCH)/llama_logits: bench/llama_logits.c
 	@test -n "$(LLAMA_CPP)" || { echo "give LLAMA_CPP=folder of a built llama.cpp" >&2; exit 2; }

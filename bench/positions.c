@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * What a token costs at growing positions: a prompt of N random tokens in chunks, the time of each
- * chunk, and at each power of two the time of a token decoded alone there (on a fork). Also what the
- * threads read from memory per second, the bound of decoding.
+ * What a token costs at growing positions: a prompt of N random tokens in chunks (the first ones
+ * shorter, so that each power of two from 128 on ends one), the time of each chunk, and at each power of
+ * two the time of a token decoded alone just before it (on a fork). Also what the threads read from
+ * memory per second, the bound of decoding.
  *
  *     positions MODEL THREADS N CHUNK      one JSON object
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
 #include "idem.h"
+#include "measure.h"
 
-enum { N_DECODE = 4 };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+enum { N_DECODE = 16, FIRST_CHUNK = 128 };
 
 static int on_logits(void *ctx, size_t item, size_t pos, const float *logits)
 {
@@ -40,12 +30,12 @@ static int append(struct idem_session *s, int seq, const int32_t *ids, size_t n,
     return rc;
 }
 
-/* Seconds of one token after the n of seq. */
+/* Seconds of one token among the last of the n of seq. */
 static int decode_at(struct idem_session *s, int seq, size_t n, const int32_t *ids, float *sink,
                      double *seconds, struct idem_err *err)
 {
     double sum = 0, one;
-    int fork = idem_seq_fork(s, seq, n, err), rc = fork < 0 ? -1 : 0;
+    int fork = idem_seq_fork(s, seq, n - N_DECODE, err), rc = fork < 0 ? -1 : 0;
     for (int i = 0; rc == 0 && i < N_DECODE; i++) {
         rc = append(s, fork, ids + i, 1, sink, &one, err);
         sum += one;
@@ -59,7 +49,7 @@ static int decode_at(struct idem_session *s, int seq, size_t n, const int32_t *i
 static int measure(struct idem_session *s, const struct idem_model *m, size_t n, size_t chunk,
                    struct idem_err *err)
 {
-    int32_t *ids = calloc(n + N_DECODE, sizeof *ids);
+    int32_t *ids = calloc(n, sizeof *ids);
     float sink = 0;
     int seq = ids ? idem_seq_new(s, err) : -1, rc = seq < 0 ? -1 : 0;
     uint32_t x = 12345, n_vocab = idem_model_info(m)->n_vocab;
@@ -71,10 +61,14 @@ static int measure(struct idem_session *s, const struct idem_model *m, size_t n,
            (unsigned long long)idem_model_info(m)->bytes_per_token);
     for (size_t at = 0; rc == 0 && at < n;) {
         double prefill, decode = 0;
-        size_t here = n - at < chunk ? n - at : chunk;
+        size_t here = at == 0 ? FIRST_CHUNK : at;
+        if (here > chunk)
+            here = chunk;
+        if (here > n - at)
+            here = n - at;
         rc = append(s, seq, ids + at, here, &sink, &prefill, err);
         at += here;
-        if (rc == 0 && (at & (at - 1)) == 0)
+        if (rc == 0 && at >= N_DECODE && (at & (at - 1)) == 0)
             rc = decode_at(s, seq, at, ids, &sink, &decode, err);
         printf("%s{\"to\": %zu, \"prefill_s\": %.6g, \"decode_s\": %.6g}", at == here ? "" : ", ", at,
                prefill / (double)here, decode);
