@@ -39,7 +39,7 @@ bench-speed: $(BENCH)/speed
 # MODEL: a file that llama-quantize can make each type of, such as an F16 one.
 bench-types: bench-programs $(BENCH)/llama_logits
 	@test -n "$(MODEL)" || { echo "give MODEL=file.gguf" >&2; exit 2; }
-	python3 bench/types.py --bench $(BENCH) --llama $(LLAMA_CPP)/build/bin '$(MODEL)'
+	python3 bench/weight_types.py --bench $(BENCH) --llama $(LLAMA_CPP)/build/bin '$(MODEL)'
 bench-size: $(BENCH)/positions $(BUILD)/idem
 	IDEM=$(BUILD)/idem python3 bench/size.py --bench $(BENCH)
 bench-first: $(BUILD)/idem

@@ -52,14 +52,15 @@ OFF = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 
 
 
 class Server:
-    def __init__(self, program, model):
+    def __init__(self, program, model, *options):
+        options = options or ("-c", "2048", "-np", "1", "-t", "1")
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self.p = subprocess.Popen(
-            [program, "-m", model, "--host", "127.0.0.1", "--port", str(port), "-c", "2048", "-np",
-             "1", "-t", "1", "--no-warmup"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [program, "-m", model, "--host", "127.0.0.1", "--port", str(port), *options,
+             "--no-warmup"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.time() + 120
         while True:
             try:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every weight type beside llama.cpp on one model: what q8 mode costs, and speed.
 
-    python3 bench/types.py --llama FOLDER [--bench FOLDER] [--keep FOLDER] [--rounds 3] MODEL [TYPE...]
+    python3 bench/weight_types.py --llama FOLDER [--bench FOLDER] [--keep FOLDER] [--rounds 3] MODEL [TYPE...]
 
 llama-quantize of FOLDER makes the file of each type from MODEL (best F16, with widths that are
 multiples of 256; else it falls back to other types in places). Per type:
