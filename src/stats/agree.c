@@ -147,6 +147,37 @@ static void log_log_interval(struct stat_survival *p, double greenwood, double z
     p->high = det_exp(log_s * det_exp(-v));
 }
 
+/* A product of independent beta variables, by its first two moments. */
+struct product { double mean, square; };
+
+static struct product times_beta(struct product p, double a, double b)
+{
+    double n = a + b;
+    return (struct product){p.mean * (a / n), p.square * (a / n * ((a + 1.0) / (n + 1.0)))};
+}
+
+/* Quantile q of the beta variable with these moments. */
+static double product_quantile(struct product p, double q)
+{
+    double var = p.square - p.mean * p.mean;
+    if (!(p.mean > 0.0))
+        return 0.0;
+    if (!(var > 0.0 && p.mean < 1.0))
+        return p.mean;
+    double n = (p.mean - p.square) / var;
+    return stat_beta_quantile(q, p.mean * n, (1.0 - p.mean) * n);
+}
+
+/* high: the product so far; low: one more event at once, with those still at risk. */
+static void beta_product_interval(struct stat_survival *p, struct product *w, double confidence)
+{
+    double tail = 0.5 * (1.0 - confidence), left = (double)(p->n_risk - p->n_parted);
+    if (p->n_parted)
+        *w = times_beta(*w, left + 1.0, (double)p->n_parted);
+    p->beta_low = left > 0.0 ? product_quantile(times_beta(*w, left, 1.0), tail) : 0.0;
+    p->beta_high = product_quantile(*w, 1.0 - tail);
+}
+
 int stat_survival(struct stat_survival *points, size_t *n_points, const uint64_t *time,
                   const bool *parted, size_t n, double confidence, struct idem_err *err)
 {
@@ -163,6 +194,7 @@ int stat_survival(struct stat_survival *points, size_t *n_points, const uint64_t
         life[i] = (struct life){time[i], parted[i]};
     qsort(life, n, sizeof *life, by_time);
     double z = -stat_normal_quantile(0.5 * (1.0 - confidence)), s = 1.0, greenwood = 0.0;
+    struct product w = {1.0, 1.0};
     for (size_t i = 0, j; i < n; i = j) {
         struct stat_survival *p = &points[(*n_points)++];
         *p = (struct stat_survival){.t = life[i].time, .n_risk = n - i};
@@ -176,6 +208,7 @@ int stat_survival(struct stat_survival *points, size_t *n_points, const uint64_t
         greenwood += d / (r * (r - d));   /* infinite where s is 0, and then not used */
         p->s = s;
         log_log_interval(p, greenwood, z);
+        beta_product_interval(p, &w, confidence);
     }
     free(life);
     return 0;

@@ -56,12 +56,16 @@ size_t stat_divergence(const int32_t *a, size_t n_a, const int32_t *b, size_t n_
  * probability that the first t tokens are identical.
  * Product-limit estimate (Kaplan & Meier 1958, J. Am. Stat. Assoc. 53:457), an event at t before
  * a censoring at t; interval from Greenwood's variance on the log(-log) scale (Kalbfleisch &
- * Prentice 2002, §1.4), NaN where s is 0 or 1. The interval takes outputs as independent: feed
- * one output per prompt, or read it as too narrow. */
+ * Prentice 2002, §1.4), NaN where s is 0 or 1: fit for many events. beta_low, beta_high: the beta
+ * product interval (Fay, Brittain & Proschan 2013, Biostatistics 14:723, by their method of
+ * moments), which holds for small n, for s = 0 and for s = 1, and is Clopper & Pearson's where
+ * nothing is censored before t; a censoring at t is taken to be after t. Both take outputs as
+ * independent: feed one output per prompt, or read them as too narrow. */
 struct stat_survival {
     uint64_t t;
     size_t n_risk, n_parted, n_censored;   /* at risk just before t; at t */
     double s, low, high;                   /* just after t */
+    double beta_low, beta_high;
 };
 /* points has room for n; one point per distinct time, ascending; *n_points of them. */
 int stat_survival(struct stat_survival *points, size_t *n_points, const uint64_t *time,

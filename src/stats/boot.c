@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "stats/rng.h"
+#include "stats/stats_impl.h"
 
 /* The values of one prompt on up to two sides; n[1] = 0 with one side only. */
 struct cluster { const double *v[2]; uint32_t n[2]; double value; };
@@ -35,21 +36,59 @@ static double drawn_value(struct stat_rng *r, const struct cluster *c, enum stat
     return c->n[1] ? drawn_mean(r, c->v[1], c->n[1]) - a : a;
 }
 
-static int by_double(const void *pa, const void *pb)
+/* One resample: its mean, and the squared standard error of that mean. */
+struct resampled { double mean, se2; };
+
+static struct resampled draw(struct stat_rng *rng, const struct cluster *c, size_t n,
+                             enum stat_resample mode, double around)
 {
-    double a = *(const double *)pa, b = *(const double *)pb;
-    return (a > b) - (a < b);
+    double s = 0.0, square = 0.0, off = 0.0;
+    for (size_t j = 0; j < n; j++) {
+        double v = drawn_value(rng, &c[stat_rng_below(rng, (uint32_t)n)], mode);
+        s += v;
+        off += v - around;
+        square += (v - around) * (v - around);
+    }
+    double var = square - off * off / (double)n;
+    return (struct resampled){s / (double)n, var > 0.0 ? var / ((double)n * (double)(n - 1)) : 0.0};
 }
 
-/* sorted[n]: the interval from its order statistics number k and n + 1 - k, k = (n + 1) tail
- * rounded down, at least 1. */
-static void percentile(struct stat_estimate *out, const double *sorted, size_t n, double confidence)
+/* Distance of the resampled mean in its own standard errors. */
+static double studentised(struct resampled r, double value)
 {
-    size_t k = (size_t)((double)(n + 1) * (0.5 * (1.0 - confidence)));
-    if (k < 1)
-        k = 1;
-    out->low = sorted[k - 1];
-    out->high = sorted[n - k];
+    double off = r.mean - value, least = 1e-12 * (fabs(value) + fabs(off));
+    if (sqrt(r.se2) > least)
+        return off / sqrt(r.se2);
+    return fabs(off) <= least ? 0.0 : off > 0.0 ? INFINITY : -INFINITY;
+}
+
+static double values_se(const struct cluster *c, size_t n, double value)
+{
+    double square = 0.0;
+    for (size_t i = 0; i < n; i++)
+        square += (c[i].value - value) * (c[i].value - value);
+    return sqrt(square / ((double)n * (double)(n - 1)));
+}
+
+/* out has value and se. re: resampled means, or studentised distances, sorted here. influence: room
+ * for n. */
+static void ends(struct stat_estimate *out, double *re, const struct cluster *c, size_t n,
+                 double *influence, const struct stat_boot *b)
+{
+    size_t n_re = b->n_resamples;
+    qsort(re, n_re, sizeof *re, stat_by_double);
+    if (b->ci == STAT_CI_STUDENT) {
+        double low, high, se = values_se(c, n, out->value);
+        stat_ends_percentile(&low, &high, re, n_re, b->confidence);
+        out->low = se > 0.0 ? out->value - high * se : out->value;
+        out->high = se > 0.0 ? out->value - low * se : out->value;
+    } else if (b->ci == STAT_CI_BCA) {
+        for (size_t i = 0; i < n; i++)
+            influence[i] = c[i].value - out->value;
+        stat_ends_bca(&out->low, &out->high, re, n_re, out->value, influence, n, b->confidence);
+    } else {
+        stat_ends_percentile(&out->low, &out->high, re, n_re, b->confidence);
+    }
 }
 
 static int resample(struct stat_estimate *out, const struct cluster *c, size_t n,
@@ -61,42 +100,31 @@ static int resample(struct stat_estimate *out, const struct cluster *c, size_t n
     out->value = sum / (double)n;
     out->n_clusters = n;
     out->se = out->low = out->high = NAN;
-    if (n == 1 && b->mode == STAT_RESAMPLE_CLUSTERS)
+    if (n == 1 && (b->mode == STAT_RESAMPLE_CLUSTERS || b->ci != STAT_CI_PERCENTILE))
         return 0;
     size_t n_re = b->n_resamples;
-    double *re = calloc(n_re, sizeof *re);
-    if (!re)
-        return err_memory(err, "the bootstrap", n_re * sizeof *re);
+    double *re = calloc(n_re, sizeof *re), *t = calloc(n_re, sizeof *t);
+    double *influence = calloc(n, sizeof *influence);
+    int rc = -1;
+    if (!re || !t || !influence) {
+        err_memory(err, "the bootstrap", (2 * n_re + n) * sizeof *re);
+        goto end;
+    }
     struct stat_rng rng;
     stat_rng_init(&rng, b->seed);
     for (size_t i = 0; i < n_re; i++) {
-        double s = 0.0;
-        for (size_t j = 0; j < n; j++)
-            s += drawn_value(&rng, &c[stat_rng_below(&rng, (uint32_t)n)], b->mode);
-        re[i] = s / (double)n;
+        struct resampled r = draw(&rng, c, n, b->mode, out->value);
+        re[i] = r.mean;
+        t[i] = studentised(r, out->value);
     }
-    double m = mean(re, n_re), square = 0.0;
-    for (size_t i = 0; i < n_re; i++)
-        square += (re[i] - m) * (re[i] - m);
-    out->se = sqrt(square / (double)(n_re - 1));
-    qsort(re, n_re, sizeof *re, by_double);
-    percentile(out, re, n_re, b->confidence);
+    out->se = sqrt(stat_squares(re, n_re, mean(re, n_re)) / (double)(n_re - 1));
+    ends(out, b->ci == STAT_CI_STUDENT ? t : re, c, n, influence, b);
+    rc = 0;
+end:
+    free(influence);
+    free(t);
     free(re);
-    return 0;
-}
-
-static int check_boot(const struct stat_boot *b, size_t n_clusters, struct idem_err *err)
-{
-    if (b->n_resamples < 100 || b->n_resamples > 1000000)
-        return err_set(err, IDEM_ERR_USAGE, "n_resamples is %u, but it must be between 100 and "
-                       "1000000", b->n_resamples);
-    if (!(b->confidence > 0.0 && b->confidence < 1.0))
-        return err_set(err, IDEM_ERR_USAGE, "confidence is %g, but it must be between 0 and 1",
-                       b->confidence);
-    if (n_clusters >= UINT32_MAX)
-        return err_set(err, IDEM_ERR_LIMIT, "%zu prompts; the bootstrap takes up to %u",
-                       n_clusters, UINT32_MAX - 1);
-    return 0;
+    return rc;
 }
 
 static int side(struct cluster *c, int s, const double *x, const size_t *start, size_t i,
@@ -120,7 +148,7 @@ static int estimate(struct stat_estimate *out, const double *x, const size_t *x_
                     const struct stat_boot *b, struct idem_err *err)
 {
     *out = (struct stat_estimate){.value = NAN, .se = NAN, .low = NAN, .high = NAN};
-    if (check_boot(b, n_clusters, err) != 0)
+    if (stat_boot_check(b, n_clusters, err) != 0)
         return -1;
     struct cluster *c = calloc(n_clusters ? n_clusters : 1, sizeof *c);
     if (!c)

@@ -11,7 +11,7 @@
 #define HALF_LOG_2PI 0.9189385332046727
 
 /* log Gamma(x), x > 0: Stirling's series (DLMF 5.11.1) from 16 on, the recurrence below. */
-static double log_gamma(double x)
+double stat_log_gamma(double x)
 {
     double product = 1.0;
     while (x < 16.0) {
@@ -59,7 +59,7 @@ double stat_beta_cdf(double x, double a, double b)
     if (x == 0.0 || x == 1.0)
         return x;
     bool swap = x > (a + 1.0) / (a + b + 2.0);   /* I_x(a, b) = 1 - I_(1-x)(b, a) */
-    double log_front = (log_gamma(a + b) - log_gamma(a) - log_gamma(b)) + a * det_log(x) +
+    double log_front = (stat_log_gamma(a + b) - stat_log_gamma(a) - stat_log_gamma(b)) + a * det_log(x) +
                        b * det_log1p(-x);
     double v = swap ? det_exp(log_front) * beta_fraction(1.0 - x, b, a) / b
                     : det_exp(log_front) * beta_fraction(x, a, b) / a;
@@ -128,6 +128,32 @@ double stat_normal_quantile(double p)
             high = mid;
     }
     return 0.5 * (low + high);
+}
+
+double stat_t_cdf(double t, double df)
+{
+    if (!(df > 0.0) || t != t)
+        return NAN;
+    if (isinf(t))
+        return t < 0.0 ? 0.0 : 1.0;
+    double square = t * t;   /* the tail is I_(df / (df + t^2))(df / 2, 1 / 2) / 2 */
+    double tail = square < df ? 0.5 * (1.0 - stat_beta_cdf(square / (df + square), 0.5, 0.5 * df))
+                              : 0.5 * stat_beta_cdf(df / (df + square), 0.5 * df, 0.5);
+    return t < 0.0 ? tail : 1.0 - tail;
+}
+
+double stat_t_quantile(double p, double df)
+{
+    if (!(p > 0.0 && p < 1.0 && df > 0.0))
+        return NAN;
+    if (p > 0.5)
+        return -stat_t_quantile(1.0 - p, df);
+    if (p > 0.25) {          /* by the beta variable that is small here */
+        double y = stat_beta_quantile(1.0 - 2.0 * p, 0.5, 0.5 * df);
+        return -sqrt(df * y / (1.0 - y));
+    }
+    double x = stat_beta_quantile(2.0 * p, 0.5 * df, 0.5);
+    return -sqrt(df * (1.0 - x) / x);
 }
 
 static bool valid(uint64_t k, uint64_t n, double confidence)

@@ -28,6 +28,13 @@ double stat_all_of_n_low(uint64_t n, double confidence);
 double stat_normal_cdf(double z);
 double stat_normal_quantile(double p);
 
+/* Student's t with df > 0 degrees of freedom (any real number) and its inverse; p in (0, 1). */
+double stat_t_cdf(double t, double df);
+double stat_t_quantile(double p, double df);
+
+/* log Gamma(x), x > 0. */
+double stat_log_gamma(double x);
+
 /* Regularised incomplete beta function I_x(a, b), a, b > 0, x in [0, 1] (DLMF 8.17), and its
  * inverse in x. */
 double stat_beta_cdf(double x, double a, double b);
