@@ -10,6 +10,7 @@
 
 #include "base/half.h"
 #include "base/qtype.h"
+#include "kernels/noise.h"
 
 enum { SLICE_BYTES = 8 << 20 };    /* of the file, packed between two drops of its pages */
 
@@ -184,6 +185,7 @@ static int declare_rows(struct weights *w, struct kern_matrix *out, const struct
                                "of a block of type %s", n_cols,
                                qtype_info((uint32_t)t->type)->block_elems,
                                qtype_info((uint32_t)t->type)->name);
+    out->stream = kern_stream(t->name.data, t->name.len);
     if (mark_used(w, t, err) != 0)
         return -1;
     return add_job(w, out, t, row0, err);

@@ -118,6 +118,8 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
 #define MATMUL_TILES TILE(8) TILE(4) TILE(2) TILE(1)
 #include "kernels/matmul_template.h"
 
+#include "kernels/x86_noise.h"
+
 INLINE __m256i peak_step_i8(__m256i a, __m256i x)
 {
     return _mm256_add_epi16(a, _mm256_maddubs_epi16(x, x));

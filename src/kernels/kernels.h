@@ -26,6 +26,7 @@ struct kern_matrix {
     size_t n_rows, n_cols;
     size_t group_bytes;   /* bytes of one group */
     uint8_t *data;        /* 64-byte aligned, n_groups * group_bytes */
+    uint64_t stream;      /* kern_stream of its name, for added noise (noise.h); else not looked at */
 };
 
 static inline size_t kern_n_groups(const struct kern_matrix *w)

@@ -8,17 +8,9 @@
 #include "base/half.h"
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
+#include "kernels/ref_block.h"
 
 /* ---- weights: one block of 32 columns of one row, as integers and scales ------------------ */
-
-/* Column k has the value  q[k] * sub[k / 16] * s + m * msub[k / 16]. */
-struct block {
-    int32_t q[KERN_BLOCK];
-    int32_t sub[2];       /* integer scales of columns 0..15 and 16..31 (1 except Q2_K, Q3_K, Q6_K) */
-    int32_t msub[2];      /* the same for m (1 except Q2_K) */
-    float s, m;           /* binary32, exact products of what the file holds */
-    bool has_m, has_msub;
-};
 
 static float f16_at(const uint8_t *p, size_t r)
 {
@@ -27,8 +19,8 @@ static float f16_at(const uint8_t *p, size_t r)
     return half_f16_to_f32(h);
 }
 
-static void load_block(struct block *k, const struct kern_matrix *w, const struct pack_layout *l,
-                       size_t row, size_t b)
+void ref_load_block(struct ref_block *k, const struct kern_matrix *w, const struct pack_layout *l,
+                    size_t row, size_t b)
 {
     size_t r = row % KERN_ROWS;
     const uint8_t *group = w->data + row / KERN_ROWS * w->group_bytes;
@@ -102,7 +94,7 @@ static void load_block(struct block *k, const struct kern_matrix *w, const struc
 
 /* The 32 values, each rounded at most once: integer products of the file's numbers are exact
  * in binary32, so only adding m rounds. */
-static void block_values(const struct block *k, float out[KERN_BLOCK])
+static void block_values(const struct ref_block *k, float out[KERN_BLOCK])
 {
     for (size_t c = 0; c < KERN_BLOCK; c++) {
         float v = (k->s * (float)k->sub[c / 16]) * (float)k->q[c];
@@ -126,8 +118,8 @@ void kern_unpack_row(const struct kern_matrix *w, size_t row, float *out)
         out[c] = w->type == QTYPE_F16 ? half_f16_to_f32(h) : half_bf16_to_f32(h);
     }
     for (size_t b = 0; l.s_blocks && b < w->n_cols / KERN_BLOCK; b++) {
-        struct block k;
-        load_block(&k, w, &l, row, b);
+        struct ref_block k;
+        ref_load_block(&k, w, &l, row, b);
         block_values(&k, out + b * KERN_BLOCK);
     }
 }
@@ -170,6 +162,20 @@ static void quantize(struct kern_q8 *y, const float *x, size_t n)
     }
 }
 
+float ref_dot_block(const struct ref_block *k, const struct kern_q8 *a, float acc)
+{
+    int32_t lo = 0, hi = 0;
+    for (size_t c = 0; c < 16; c++) {
+        lo += k->q[c] * a->q[c];
+        hi += k->q[16 + c] * a->q[16 + c];
+    }
+    int32_t isum = k->sub[0] * lo + k->sub[1] * hi;
+    acc = fmaf((float)isum, k->s * a->d, acc);
+    if (k->has_msub)
+        return fmaf((float)(k->msub[0] * a->sum16[0] + k->msub[1] * a->sum16[1]), k->m * a->d, acc);
+    return k->has_m ? fmaf(k->m, a->ds, acc) : acc;
+}
+
 static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
                       size_t n_tokens, size_t group0, size_t group1)
 {
@@ -180,24 +186,10 @@ static void matmul_q8(float *y, size_t ldy, const struct kern_matrix *w, const s
         for (size_t t = 0; t < n_tokens; t++)
             y[t * ldy + r] = 0;
         for (size_t b = 0; b < nb; b++) {
-            struct block k;
-            load_block(&k, w, &l, r, b);
-            for (size_t t = 0; t < n_tokens; t++) {
-                const struct kern_q8 *a = &x[t * nb + b];
-                int32_t lo = 0, hi = 0;
-                for (size_t c = 0; c < 16; c++) {
-                    lo += k.q[c] * a->q[c];
-                    hi += k.q[16 + c] * a->q[16 + c];
-                }
-                int32_t isum = k.sub[0] * lo + k.sub[1] * hi;
-                float acc = fmaf((float)isum, k.s * a->d, y[t * ldy + r]);
-                if (k.has_msub)
-                    acc = fmaf((float)(k.msub[0] * a->sum16[0] + k.msub[1] * a->sum16[1]),
-                               k.m * a->d, acc);
-                else if (k.has_m)
-                    acc = fmaf(k.m, a->ds, acc);
-                y[t * ldy + r] = acc;
-            }
+            struct ref_block k;
+            ref_load_block(&k, w, &l, r, b);
+            for (size_t t = 0; t < n_tokens; t++)
+                y[t * ldy + r] = ref_dot_block(&k, &x[t * nb + b], y[t * ldy + r]);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "kernels/kernels.h"
+#include "kernels/noise.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "idem supports little-endian machines only: GGUF files and digests are little-endian"
@@ -18,6 +19,10 @@ const struct kern_ops *kern_ops_avx512(void)
     return NULL;
 }
 const struct kern_ops *kern_ops_avx2(void)
+{
+    return NULL;
+}
+const struct kern_noise_ops *kern_noise_avx2(void)
 {
     return NULL;
 }

@@ -11,6 +11,7 @@
 
 #include "base/half.h"
 #include "kernels/kernels.h"
+#include "kernels/noise.h"
 
 static void print(void *ctx, const char *kernel, const char *variant, uint64_t n, bool ok, const char *detail)
 {
@@ -175,6 +176,53 @@ static void broken_kernels_are_found(void **state)
     }
 }
 
+/* ---- noise -------------------------------------------------------------------------------------- */
+
+static void bad_noise_q8(float *y, size_t ldy, const struct kern_matrix *w, const struct kern_q8 *x,
+                         size_t n, size_t g0, size_t g1, const struct kern_order *o, void *scratch)
+{
+    struct kern_order mine[16];
+    for (size_t t = 0; t < n; t++) {
+        mine[t] = o[t];
+        mine[t].round = o[t].round == ARITH_ROUND_F16 ? ARITH_ROUND_F32 : o[t].round;
+    }
+    kern_noise_ref()->matmul_q8(y, ldy, w, x, n, g0, g1, mine, scratch);
+}
+static void bad_noise_f32(float *y, size_t ldy, const struct kern_matrix *w, const float *x, size_t ldx,
+                          size_t n, size_t g0, size_t g1, const struct kern_order *o, void *scratch)
+{
+    struct kern_order mine[16];
+    for (size_t t = 0; t < n; t++) {
+        mine[t] = o[t];
+        mine[t].tree = false;
+    }
+    kern_noise_ref()->matmul_f32(y, ldy, w, x, ldx, n, g0, g1, mine, scratch);
+}
+static void bad_noise_attn(struct kern_attn *a, size_t n, const void *k, const void *v,
+                           const struct kern_attn_shape *sh, const struct kern_attn_order *o)
+{
+    struct kern_attn_order mine = *o;
+    mine.plain = true;
+    kern_noise_ref()->attn_block(a, n, k, v, sh, &mine);
+}
+
+static void broken_noise_is_found(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct kern_noise_ops bad = *kern_noise_ref();
+        assert_int_equal(kern_check_noise(3, &bad, "ref", NULL, NULL), 0);
+        if (i == 0)
+            bad.matmul_q8 = bad_noise_q8;
+        else if (i == 1)
+            bad.matmul_f32 = bad_noise_f32;
+        else
+            bad.attn_block = bad_noise_attn;
+        if (kern_check_noise(3, &bad, "broken", NULL, NULL) != 1)
+            fail_msg("broken noise %d was not found", i);
+    }
+}
+
 static void half_conversions(void **state)
 {
     (void)state;
@@ -204,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(variants_equal_reference),
         cmocka_unit_test(broken_kernels_are_found),
+        cmocka_unit_test(broken_noise_is_found),
         cmocka_unit_test(half_conversions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
