@@ -188,8 +188,13 @@ void idem_session_close(struct idem_session *s);
 
 /* A sequence is a token prefix with its KV cache. Handles are small integers >= 0. */
 int idem_seq_new(struct idem_session *s, struct idem_err *err);                /* empty */
-/* A new sequence that begins with the first n_tokens of seq: whole blocks are shared, nothing
- * is computed. */
+/* An empty sequence with noise added to its arithmetic, for experiments (docs/noise.md): "shuffle",
+ * "pairwise", "splitk:4", "batch:16", "bf16", "f16", an order and a rounding such as "splitk:4+bf16",
+ * or "none". Its logits are a function of all that has been said and of noise and seed; only shuffle
+ * looks at the seed. Sequences with and without noise may be decoded together. */
+int idem_seq_new_noisy(struct idem_session *s, const char *noise, uint64_t seed, struct idem_err *err);
+/* A new sequence that begins with the first n_tokens of seq, with its noise: whole blocks are shared,
+ * nothing is computed. */
 int idem_seq_fork(struct idem_session *s, int seq, size_t n_tokens, struct idem_err *err);
 void idem_seq_free(struct idem_session *s, int seq);
 size_t idem_seq_len(const struct idem_session *s, int seq);                    /* tokens */

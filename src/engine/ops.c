@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/detmath.h"
+#include "engine/noise.h"
 
 /* ---- row by row --------------------------------------------------------------------------- */
 
@@ -155,6 +156,10 @@ static void norm_row(void *arg, size_t row)
 
 void ops_norm(struct pass *p, float *y, const float *x, const float *w, const float *b)
 {
+    if (p->noise) {
+        noise_norm(p, y, x, w, b, 1, p->m->hp.n_embd);
+        return;
+    }
     struct norm j = {p, y, x, w, b, 1, p->m->hp.n_embd};
     for_rows(p->pool, p->n, j.n_cols, norm_row, &j);
 }
@@ -162,6 +167,10 @@ void ops_norm(struct pass *p, float *y, const float *x, const float *w, const fl
 void ops_norm_parts(struct pass *p, float *y, const float *x, const float *w, size_t per_row,
                     size_t n_cols)
 {
+    if (p->noise) {
+        noise_norm(p, y, x, w, NULL, per_row, n_cols);
+        return;
+    }
     struct norm j = {p, y, x, w, NULL, per_row, n_cols};
     for_rows(p->pool, p->n, per_row * n_cols, norm_row, &j);
 }
@@ -257,10 +266,12 @@ int ops_check(struct pass *p, uint32_t il, struct idem_err *err)
     size_t row = atomic_load(&j.first_bad);
     if (row == p->n)
         return 0;
+    char hint[160];
     return err_set(err, IDEM_ERR_NUMERIC,
                    "%s: layer %u (of %u, from 0) gives NaN or infinity at position %u, token id "
-                   "%d; the model's weights are damaged or outside the range of binary32",
-                   p->m->info.path, il, p->m->hp.n_layer, p->pos[row], p->tokens[row]);
+                   "%d; the model's weights are damaged or outside the range of binary32%s",
+                   p->m->info.path, il, p->m->hp.n_layer, p->pos[row], p->tokens[row],
+                   noise_hint(p, row, hint));
 }
 
 /* ---- matrix products ------------------------------------------------------------------------------ */
@@ -358,7 +369,10 @@ void ops_linear_rows(struct pass *p, size_t n, const float *x, const struct ops_
 
 void ops_linear(struct pass *p, const float *x, const struct ops_linear *out, size_t n_out)
 {
-    ops_linear_rows(p, p->n, x, out, n_out);
+    if (p->noise)
+        noise_linear(p, NULL, p->n, x, out, n_out);
+    else
+        ops_linear_rows(p, p->n, x, out, n_out);
 }
 
 /* ---- attention --------------------------------------------------------------------------------------- */
@@ -427,6 +441,13 @@ static void attn_item(void *arg, size_t item, unsigned thread)
             a[n] = (struct kern_attn){.q = p->q + (row * hp->n_head + h) * hd,
                                       .o = p->a + (row * hp->n_head + h) * vd};
 
+    if (p->noise && p->noise->of[tile->row0]) {      /* the rows of a tile are of one sequence */
+        for (size_t i = 0; i < tile->n_rows; i++)
+            noise_attention(p, j->il, tile->row0 + i, tile->span->seq, kvh, a + i * (h1 - h0), h1 - h0,
+                            thread);
+        p->k->attn_finish(a, n, vd);
+        return;
+    }
     size_t first = p->pos[tile->row0], last = first + tile->n_rows - 1;
     size_t low = window && first + 1 > window ? first + 1 - window : 0;
     for (size_t b = low / KERN_KV; b <= last / KERN_KV; b++) {

@@ -24,6 +24,8 @@ struct pass_tile {
     size_t row0, n_rows;
 };
 
+struct pass_noise;                /* noise.h */
+
 /* One forward pass: n rows, all buffers row-major [n][...]. */
 struct pass {
     const struct idem_model *m;
@@ -39,6 +41,7 @@ struct pass {
     size_t n_spans;
     struct pass_tile *tiles;
     size_t n_tiles;
+    struct pass_noise *noise;     /* NULL: no row has added noise */
 
     float *x;                     /* [n][n_embd] residual stream */
     float *h;                     /* [n][n_embd] normed input, and output of a branch */

@@ -5,6 +5,7 @@
 
 #include "engine/kv.h"
 #include "engine/model.h"
+#include "engine/noise.h"
 #include "engine/ops.h"
 #include "engine/pool.h"
 #include "idem.h"
@@ -18,6 +19,7 @@ enum {
 
 struct seq {
     struct kv_seq kv;
+    struct arith_noise noise;
     bool used;
     bool dying;           /* freed inside a callback of idem_decode */
     size_t in_call;       /* 1 + item of the running call, or 0 */
@@ -36,8 +38,10 @@ struct idem_session {
     bool busy;            /* inside idem_decode */
 
     struct pass pass;
+    struct pass_noise *noise;   /* NULL until a sequence with noise is decoded */
     size_t cap_rows;      /* rows that the buffers of pass hold */
     uint8_t *buffers;     /* one allocation for them */
+    const struct arith_noise **noise_of;   /* [cap_rows] */
     struct wanted *wanted;/* [cap_rows] */
     float *logits;        /* [cap_logits][n_vocab] */
     size_t cap_logits;
@@ -63,6 +67,7 @@ static size_t lay_out(struct idem_session *s, struct pass *p, uint8_t *base, siz
     p->spans = carve(base, &at, rows, sizeof *p->spans);
     p->tiles = carve(base, &at, rows, sizeof *p->tiles);
     s->wanted = carve(base, &at, rows, sizeof *s->wanted);
+    s->noise_of = carve(base, &at, rows, sizeof(const struct arith_noise *));
     p->x = carve(base, &at, rows * hp->n_embd, f);
     p->h = carve(base, &at, rows * hp->n_embd, f);
     p->q = carve(base, &at, rows * n_head * hp->head_dim, f);
@@ -180,6 +185,7 @@ void idem_session_close(struct idem_session *s)
         kv_seq_release(&s->kv, &s->seqs[i].kv);
     kv_release(&s->kv);
     pool_close(s->pool);
+    noise_close(s->noise);
     free(s->pass.scratch);
     free(s->buffers);
     free(s->logits);
@@ -225,6 +231,19 @@ int idem_seq_new(struct idem_session *s, struct idem_err *err)
     return (int)i;
 }
 
+int idem_seq_new_noisy(struct idem_session *s, const char *noise, uint64_t seed, struct idem_err *err)
+{
+    struct arith_noise z;
+    if (arith_noise_parse(noise ? noise : "none", &z, err) != 0)
+        return -1;
+    int i = idem_seq_new(s, err);
+    if (i >= 0) {
+        s->seqs[i].noise = z;
+        s->seqs[i].noise.seed = seed;
+    }
+    return i;
+}
+
 int idem_seq_fork(struct idem_session *s, int seq, size_t n_tokens, struct idem_err *err)
 {
     const struct seq *from = seq_at(s, seq);
@@ -236,6 +255,7 @@ int idem_seq_fork(struct idem_session *s, int seq, size_t n_tokens, struct idem_
     int made = idem_seq_new(s, err);
     if (made < 0)
         return -1;
+    s->seqs[made].noise = s->seqs[seq].noise;
     if (kv_fork(&s->kv, &s->seqs[made].kv, &s->seqs[seq].kv, n_tokens, err) != 0) {
         idem_seq_free(s, made);
         return -1;
@@ -312,20 +332,25 @@ static size_t gather(struct idem_session *s, const struct idem_item *items, size
 {
     struct pass *p = &s->pass;
     size_t n_wanted = 0;
+    bool noisy = false;
     p->n = p->n_spans = 0;
     while (*item < n_items && p->n < s->cap_rows) {
         const struct idem_item *it = &items[*item];
         struct kv_seq *kv = &s->seqs[it->seq].kv;
+        const struct arith_noise *noise = &s->seqs[it->seq].noise;
         size_t n = it->n_tokens - *done, room = s->cap_rows - p->n;
         if (n > room)
             n = room;
         if (n > 0)
             p->spans[p->n_spans++] = (struct pass_span){kv, p->n, n, kv->len};
+        noise = arith_noise_is_none(noise) ? NULL : noise;
+        noisy |= noise && n > 0;
         for (size_t i = 0; i < n; i++) {
             size_t row = p->n + i, at = *done + i;
             p->tokens[row] = it->tokens[at];
             p->pos[row] = (uint32_t)(kv->len + i);
             p->seq[row] = kv;
+            s->noise_of[row] = noise;
             if (it->want == IDEM_LOGITS_ALL ||
                 (it->want == IDEM_LOGITS_LAST && at + 1 == it->n_tokens))
                 s->wanted[n_wanted++] = (struct wanted){row, *item, kv->len + i};
@@ -337,7 +362,34 @@ static size_t gather(struct idem_session *s, const struct idem_item *items, size
             ++*item;
         }
     }
+    p->noise = noisy ? s->noise : NULL;
+    if (noisy) {
+        p->noise->of = s->noise_of;
+        p->noise->n_norms = 0;
+    }
     return n_wanted;
+}
+
+/* The output matrix, and the norm before it, for n rows with logits wanted. */
+static void output_rows(struct idem_session *s, const struct wanted *w, size_t n)
+{
+    struct pass *p = &s->pass;
+    const struct idem_model *m = s->m;
+    const struct ops_linear out = {m->output, m->output_bias, s->logits};
+    size_t n_embd = m->hp.n_embd, rows[OUTPUT_ROWS];
+    for (size_t i = 0; i < n; i++) {
+        float *h = p->h + i * n_embd;
+        const float *x = p->x + w[i].row * n_embd;
+        rows[i] = w[i].row;
+        if (p->noise)
+            noise_output_norm(p, w[i].row, h, x);
+        else
+            ops_output_norm(m, h, x);
+    }
+    if (p->noise)
+        noise_linear(p, rows, n, p->h, &out, 1);
+    else
+        ops_linear_rows(p, n, p->h, &out, 1);
 }
 
 static int output(struct idem_session *s, size_t n_wanted, idem_logits_fn fn, void *ctx,
@@ -345,19 +397,18 @@ static int output(struct idem_session *s, size_t n_wanted, idem_logits_fn fn, vo
 {
     struct pass *p = &s->pass;
     const struct idem_model *m = s->m;
-    size_t n_embd = m->hp.n_embd, n_vocab = m->hp.n_vocab;
+    size_t n_vocab = m->hp.n_vocab;
+    char hint[160];
     for (size_t w0 = 0; w0 < n_wanted; w0 += OUTPUT_ROWS) {
         size_t n = n_wanted - w0 < OUTPUT_ROWS ? n_wanted - w0 : OUTPUT_ROWS;
         const struct wanted *w = s->wanted + w0;
-        for (size_t i = 0; i < n; i++)
-            ops_output_norm(m, p->h + i * n_embd, p->x + w[i].row * n_embd);
-        ops_linear_rows(p, n, p->h, &(struct ops_linear){m->output, m->output_bias, s->logits}, 1);
+        output_rows(s, w, n);
         for (size_t i = 0; i < n; i++) {
             float *logits = s->logits + i * n_vocab;
             if (!m->k->all_finite(logits, n_vocab))
                 return err_set(err, IDEM_ERR_NUMERIC, "%s: the output layer gives NaN or infinity "
-                               "after position %zu; the model's weights are damaged",
-                               m->info.path, w[i].pos);
+                               "after position %zu; the model's weights are damaged%s",
+                               m->info.path, w[i].pos, noise_hint(p, w[i].row, hint));
             if (m->hp.final_softcap != 0.0f)
                 m->k->softcap(logits, logits, m->hp.final_softcap, n_vocab);
             if (fn && fn(ctx, w[i].item, w[i].pos, logits) != 0)
@@ -399,6 +450,9 @@ static int reserve(struct idem_session *s, const struct idem_item *items, size_t
         if (kv_reserve(&s->kv, &s->seqs[items[i].seq].kv, items[i].n_tokens, err) != 0)
             return -1;
         total += items[i].n_tokens;
+        bool noisy = !arith_noise_is_none(&s->seqs[items[i].seq].noise);
+        if (noisy && !s->noise && !(s->noise = noise_open(s->m, pool_n_threads(s->pool), err)))
+            return -1;
     }
     return grow_rows(s, total < s->n_chunk ? total : s->n_chunk, err);
 }
