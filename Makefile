@@ -28,7 +28,7 @@ CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DIDEM_VERSION='"$(VERSION)"' $(PKG_CF
 ALL_CFLAGS = $(BITS) $(OPT) -g -fPIC -pthread $(WARN) $(EXTRA)
 ALL_LIBS = -Wl,--as-needed $(PKG_LIBS) -pthread -lm
 
-ROOMS := base gguf kernels engine record sample plan backend store run stats report convert cli
+ROOMS := base gguf kernels engine record sample perturb plan backend store run stats report convert cli
 src_of = $(wildcard $(addsuffix /*.c,$(addprefix src/,$(1))))
 obj_of = $(patsubst src/%.c,$(BUILD)/src/%.o,$(call src_of,$(1)))
 
@@ -108,11 +108,12 @@ DEPS_gguf    := base gguf
 DEPS_kernels := base kernels
 DEPS_engine  := base gguf kernels engine
 DEPS_sample  := base record sample
-DEPS_plan    := base record plan
+DEPS_perturb := base perturb
+DEPS_plan    := base record perturb plan
 DEPS_store   := base record store
 DEPS_stats   := base stats
 DEPS_backend := base record gguf kernels engine backend
-DEPS_run     := base record gguf kernels engine sample plan backend store run
+DEPS_run     := base record gguf kernels engine sample perturb plan backend store run
 DEPS_convert := base gguf convert
 DEPS_report  := base record store stats report
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))

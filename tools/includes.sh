@@ -7,15 +7,16 @@ cd "$(dirname "$0")/.." || exit 1
 allowed() {   # of room $1
     case $1 in
     base) echo '' ;;
-    gguf | kernels | record | stats) echo 'base' ;;
+    gguf | kernels | record | stats | perturb) echo 'base' ;;
     convert) echo 'base gguf' ;;
     engine) echo 'base gguf kernels' ;;
-    sample | plan | store) echo 'base record' ;;
+    sample | store) echo 'base record' ;;
+    plan) echo 'base record perturb' ;;
     backend) echo 'base record' ;;          # and the engine by idem.h
     run) echo 'base record plan backend sample store' ;;
     report) echo 'base record store stats' ;;
     serve) echo 'base report' ;;
-    cli) echo 'base gguf convert record sample plan backend store run stats report serve' ;;
+    cli) echo 'base gguf convert record sample perturb plan backend store run stats report serve' ;;
     *) echo "unknown room $1: add it to $0" >&2; echo '' ;;
     esac
 }
