@@ -137,7 +137,7 @@ double stat_t_cdf(double t, double df)
     if (isinf(t))
         return t < 0.0 ? 0.0 : 1.0;
     double square = t * t;   /* the tail is I_(df / (df + t^2))(df / 2, 1 / 2) / 2 */
-    double tail = square < df ? 0.5 * (1.0 - stat_beta_cdf(square / (df + square), 0.5, 0.5 * df))
+    double tail = square < 1.0 ? 0.5 * (1.0 - stat_beta_cdf(square / (df + square), 0.5, 0.5 * df))
                               : 0.5 * stat_beta_cdf(df / (df + square), 0.5 * df, 0.5);
     return t < 0.0 ? tail : 1.0 - tail;
 }

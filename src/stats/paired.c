@@ -122,34 +122,60 @@ struct indexed { double p; size_t index; };
 static int by_p(const void *pa, const void *pb)
 {
     const struct indexed *a = pa, *b = pb;
-    return (a->p > b->p) - (a->p < b->p);
+    if (a->p != b->p)
+        return a->p < b->p ? -1 : 1;
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+/* The members of the family, ascending; ties by index, so that the order is one. */
+static int family(struct indexed **out, size_t *n, double *adjusted, const double *p, size_t m,
+                  struct idem_err *err)
+{
+    struct indexed *s = calloc(m ? m : 1, sizeof *s);
+    *out = s;
+    *n = 0;
+    if (!s)
+        return err_memory(err, "a correction for many tests", m * sizeof *s);
+    for (size_t i = 0; i < m; i++) {
+        if (p[i] != p[i])
+            adjusted[i] = p[i];
+        else if (!(p[i] >= 0.0 && p[i] <= 1.0))
+            return err_set(err, IDEM_ERR_NUMERIC, "p-value %zu is %g, not between 0 and 1", i,
+                           p[i]);
+        else
+            s[(*n)++] = (struct indexed){p[i], i};
+    }
+    qsort(s, *n, sizeof *s, by_p);
+    return 0;
 }
 
 int stat_holm(double *adjusted, const double *p, size_t m, struct idem_err *err)
 {
-    struct indexed *s = calloc(m ? m : 1, sizeof *s);
-    if (!s)
-        return err_memory(err, "Holm's correction", m * sizeof *s);
-    size_t n = 0;
-    for (size_t i = 0; i < m; i++) {
-        if (p[i] != p[i]) {
-            adjusted[i] = p[i];
-        } else if (!(p[i] >= 0.0 && p[i] <= 1.0)) {
-            free(s);
-            return err_set(err, IDEM_ERR_NUMERIC, "p-value %zu is %g, not between 0 and 1", i,
-                           p[i]);
-        } else {
-            s[n++] = (struct indexed){p[i], i};
-        }
-    }
-    qsort(s, n, sizeof *s, by_p);
+    struct indexed *s;
+    size_t n;
+    int rc = family(&s, &n, adjusted, p, m, err);
     double least = 0.0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && rc == 0; i++) {
         double v = (double)(n - i) * s[i].p;
         v = v < 1.0 ? v : 1.0;
         least = v > least ? v : least;
         adjusted[s[i].index] = least;
     }
     free(s);
-    return 0;
+    return rc;
+}
+
+int stat_benjamini_hochberg(double *adjusted, const double *p, size_t m, struct idem_err *err)
+{
+    struct indexed *s;
+    size_t n;
+    int rc = family(&s, &n, adjusted, p, m, err);
+    double most = 1.0;
+    for (size_t i = n; i-- > 0 && rc == 0;) {
+        double v = (double)n / (double)(i + 1) * s[i].p;
+        most = v < most ? v : most;
+        adjusted[s[i].index] = most;
+    }
+    free(s);
+    return rc;
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -34,5 +35,30 @@ int stat_wilcoxon(struct stat_wilcoxon *out, const double *d, size_t n, struct i
  * to p[i], at most 1, and adjusted[i] <= alpha rejects with the family's error held at alpha.
  * NaN entries (no test) are no members of the family and stay NaN. May be the same array. */
 int stat_holm(double *adjusted, const double *p, size_t m, struct idem_err *err);
+
+/* Benjamini & Hochberg's step-up adjustment (1995, J. R. Stat. Soc. B 57:289): rejecting all
+ * adjusted[i] <= q holds the expected share of false rejections at q, for independent tests (and
+ * positively dependent ones: Benjamini & Yekutieli 2001). NaN as above. May be the same array. */
+int stat_benjamini_hochberg(double *adjusted, const double *p, size_t m, struct idem_err *err);
+
+/* McNemar's test of paired 0/1 outcomes (McNemar 1947, Psychometrika 12:153): n_plus prompts went
+ * from 0 to 1, n_minus from 1 to 0; those that stayed do not enter. exact: twice the binomial tail,
+ * at most 1, never above its size and often far below. mid_p: the same less the probability of the
+ * table itself, near its size (Fagerland, Lydersen & Laake 2013, BMC Med. Res. Methodol. 13:91).
+ * One trial per prompt: with repeats compare their means by stat_permute. */
+struct stat_mcnemar { double exact, mid_p; };
+struct stat_mcnemar stat_mcnemar(size_t n_plus, size_t n_minus);
+
+/* Permutation test, paired by prompt: under the null hypothesis the two settings are exchangeable
+ * within a prompt, so that each difference has either sign (Fisher 1935; Pitman 1937). The
+ * statistic is |sum of d|. d[i]: difference of the two means of prompt i, so that repeats stay
+ * within their prompt. Up to STAT_PERMUTE_EXACT non-zero differences all signs are enumerated;
+ * beyond, n_samples of them are drawn, and p = (hits + 1) / (n_samples + 1) (Phipson & Smyth 2010,
+ * Stat. Appl. Genet. Mol. Biol. 9:39), which holds its size. Zeros stay in n and have no sign.
+ * Sums within 1e-9 of the sum of |d| of the observed one count as ties. No difference: p = 1. */
+#define STAT_PERMUTE_EXACT 20
+struct stat_permute { double mean, p; size_t n, n_zero; bool exact; };
+int stat_permute(struct stat_permute *out, const double *d, size_t n, uint64_t seed,
+                 uint32_t n_samples, struct idem_err *err);
 
 #endif

@@ -15,82 +15,37 @@
 #include "stats/agree.h"
 #include "stats/interval.h"
 #include "stats/paired.h"
+#include "stats_table.h"
 
-enum { MAX_FIELDS = 8, MAX_VALUES = 256 };
-
-struct list { double v[MAX_VALUES]; size_t n; };
-struct line { char *what; struct list f[MAX_FIELDS]; size_t n_fields; };
-
-static void read_list(struct list *l, char *text)
-{
-    l->n = 0;
-    for (char *save = NULL, *t = strtok_r(text, ",\n", &save); t; t = strtok_r(NULL, ",\n", &save)) {
-        assert_true(l->n < MAX_VALUES);
-        l->v[l->n++] = strtod(t, NULL);
-    }
-}
-
-/* Calls f for every line that begins with `what`; returns their number. */
-static size_t each(const char *what, void (*f)(const struct line *))
-{
-    FILE *file = fopen("tests/data/stats/reference.tsv", "r");
-    assert_non_null(file);
-    static char text[16384];
-    static struct line line;
-    size_t n = 0;
-    while (fgets(text, sizeof text, file)) {
-        char *save = NULL;
-        line.what = strtok_r(text, "\t", &save);
-        if (strcmp(line.what, what) != 0)
-            continue;
-        line.n_fields = 0;
-        for (char *t = strtok_r(NULL, "\t", &save); t; t = strtok_r(NULL, "\t", &save)) {
-            assert_true(line.n_fields < MAX_FIELDS);
-            read_list(&line.f[line.n_fields++], t);
-        }
-        f(&line);
-        n++;
-    }
-    fclose(file);
-    return n;
-}
-
-static void near(const struct line *l, const char *name, double got, double want, double relative)
-{
-    if (isnan(want) ? !isnan(got) : !(fabs(got - want) <= relative * fabs(want) + 1e-300))
-        fail_msg("%s(%.17g, %.17g, ...): %s is %.17g, should be %.17g", l->what, l->f[0].v[0],
-                 l->f[1].v[0], name, got, want);
-}
-
-static void check_share(const struct line *l)
+static void check_share(const struct table_line *l)
 {
     uint64_t k = (uint64_t)l->f[0].v[0], n = (uint64_t)l->f[1].v[0];
     double confidence = l->f[2].v[0];
     struct stat_interval i = strcmp(l->what, "wilson") == 0
                                  ? stat_wilson(k, n, confidence)
                                  : stat_clopper_pearson(k, n, confidence);
-    near(l, "low", i.low, l->f[3].v[0], 1e-9);
-    near(l, "high", i.high, l->f[4].v[0], 1e-9);
+    table_near(l, "low", i.low, l->f[3].v[0], 1e-9);
+    table_near(l, "high", i.high, l->f[4].v[0], 1e-9);
 }
 
-static void check_normal_cdf(const struct line *l)
+static void check_normal_cdf(const struct table_line *l)
 {
-    near(l, "value", stat_normal_cdf(l->f[0].v[0]), l->f[1].v[0], 1e-12);
+    table_near(l, "value", stat_normal_cdf(l->f[0].v[0]), l->f[1].v[0], 1e-12);
 }
 
-static void check_normal_quantile(const struct line *l)
+static void check_normal_quantile(const struct table_line *l)
 {
-    near(l, "value", stat_normal_quantile(l->f[0].v[0]), l->f[1].v[0], 1e-11);
+    table_near(l, "value", stat_normal_quantile(l->f[0].v[0]), l->f[1].v[0], 1e-11);
 }
 
-static void check_beta_cdf(const struct line *l)
+static void check_beta_cdf(const struct table_line *l)
 {
     double x = l->f[0].v[0], a = l->f[1].v[0], b = l->f[2].v[0], p = l->f[3].v[0];
-    near(l, "value", stat_beta_cdf(x, a, b), p, 1e-9);
-    near(l, "quantile", stat_beta_quantile(p, a, b), x, 1e-9);
+    table_near(l, "value", stat_beta_cdf(x, a, b), p, 1e-9);
+    table_near(l, "quantile", stat_beta_quantile(p, a, b), x, 1e-9);
 }
 
-static void check_sign(const struct line *l)
+static void check_sign(const struct table_line *l)
 {
     static double d[2000];
     size_t plus = (size_t)l->f[0].v[0], minus = (size_t)l->f[1].v[0];
@@ -99,25 +54,25 @@ static void check_sign(const struct line *l)
     struct stat_sign s;
     assert_int_equal(stat_sign_test(&s, d, plus + minus + 3, NULL), 0);
     assert_true(s.n_plus == plus && s.n_minus == minus && s.n_zero == 3);
-    near(l, "p", s.p, l->f[2].v[0], 1e-10);
+    table_near(l, "p", s.p, l->f[2].v[0], 1e-10);
 }
 
-static void check_wilcoxon(const struct line *l)
+static void check_wilcoxon(const struct table_line *l)
 {
     struct stat_wilcoxon w;
     assert_int_equal(stat_wilcoxon(&w, l->f[0].v, l->f[0].n, NULL), 0);
     assert_int_equal(w.n_used + w.n_zero, l->f[0].n);
     assert_int_equal(w.exact, strcmp(l->what, "wilcoxon_exact") == 0);
-    near(l, "w_plus", w.w_plus, l->f[1].v[0], 0);
-    near(l, "w_minus", w.w_minus, l->f[2].v[0], 0);
-    near(l, "p", w.p, l->f[3].v[0], 1e-10);
+    table_near(l, "w_plus", w.w_plus, l->f[1].v[0], 0);
+    table_near(l, "w_minus", w.w_minus, l->f[2].v[0], 0);
+    table_near(l, "p", w.p, l->f[3].v[0], 1e-10);
 }
 
-static void check_survival(const struct line *l)
+static void check_survival(const struct table_line *l)
 {
-    uint64_t time[MAX_VALUES];
-    bool parted[MAX_VALUES];
-    struct stat_survival s[MAX_VALUES];
+    uint64_t time[TABLE_VALUES];
+    bool parted[TABLE_VALUES];
+    struct stat_survival s[TABLE_VALUES];
     size_t n = 0, m;
     for (size_t i = 0; i < 2; i++)
         for (size_t j = 0; j < l->f[i].n; j++) {
@@ -131,9 +86,9 @@ static void check_survival(const struct line *l)
         assert_int_equal(s[i].t, (uint64_t)l->f[2].v[i]);
         assert_int_equal(s[i].n_risk, n - seen);
         seen += s[i].n_parted + s[i].n_censored;
-        near(l, "s", s[i].s, l->f[3].v[i], 1e-12);
-        near(l, "low", s[i].low, l->f[4].v[i], 1e-9);
-        near(l, "high", s[i].high, l->f[5].v[i], 1e-9);
+        table_near(l, "s", s[i].s, l->f[3].v[i], 1e-12);
+        table_near(l, "low", s[i].low, l->f[4].v[i], 1e-9);
+        table_near(l, "high", s[i].high, l->f[5].v[i], 1e-9);
     }
     assert_int_equal(seen, n);
 }
@@ -143,7 +98,7 @@ static void test_reference(void **state)
     (void)state;
     static const struct {
         const char *what;
-        void (*check)(const struct line *);
+        void (*check)(const struct table_line *);
         size_t n;
     } t[] = {
         {"wilson", check_share, 36},
@@ -157,7 +112,7 @@ static void test_reference(void **state)
         {"survival", check_survival, 2},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
-        size_t n = each(t[i].what, t[i].check);
+        size_t n = table_each("tests/data/stats/reference.tsv", t[i].what, t[i].check);
         if (n < t[i].n)
             fail_msg("%s: %zu lines, expected %zu", t[i].what, n, t[i].n);
     }
