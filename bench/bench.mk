@@ -2,6 +2,7 @@
 #   LLAMA_CPP   folder of a built llama.cpp (include/, ggml/include, build/bin); only the programs
 #               that compare with it need one
 #   IDEM_MODELS folder with the model files (tests/models/common.py)
+#   ORACLE_PY   a python with transformers (tools/oracle/oracle.mk)
 BENCH := $(BUILD)/bench
 
 $(BENCH)/kl: bench/kl.c
@@ -44,3 +45,11 @@ bench-size: $(BENCH)/positions $(BUILD)/idem
 	IDEM=$(BUILD)/idem python3 bench/size.py --bench $(BENCH)
 bench-first: $(BUILD)/idem
 	IDEM=$(BUILD)/idem python3 bench/first_token.py
+
+# Everything of docs/performance.md (bench/peers.py has the options: ONLY ROUNDS QUICK FRESH GET PAGE).
+.PHONY: bench-peers
+bench-peers: $(BENCH)/speed $(BENCH)/positions $(BENCH)/matmul $(BENCH)/profile $(BUILD)/idem
+	@IDEM=$(abspath $(BUILD))/idem IDEM_MODELS=$(IDEM_MODELS) LLAMA_CPP='$(LLAMA_CPP)' CC='$(CC)' \
+	    ORACLE_PY='$(if $(wildcard $(ORACLE_PY)),$(abspath $(ORACLE_PY)))' \
+	    ONLY='$(ONLY)' ROUNDS='$(ROUNDS)' QUICK='$(QUICK)' FRESH='$(FRESH)' GET='$(GET)' \
+	    python3 bench/peers.py --bench $(BENCH) $(if $(PAGE),--page '$(PAGE)')

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Trials per second of bench/grid.yaml: idem, llama-server, transformers.
 
-    python3 bench/grid.py idem [--prompts A:B]
-    python3 bench/grid.py server --llama FOLDER_WITH_llama-server [--prompts A:B] [--seeds N]
-    PYTHON_WITH_TRANSFORMERS bench/grid.py transformers [--prompts A:B] [--seeds N] [--together]
+    python3 bench/grid.py idem [--prompts :N]
+    python3 bench/grid.py server --llama FOLDER_WITH_llama-server [--prompts A:B:STEP] [--seeds N]
+    PYTHON_WITH_TRANSFORMERS bench/grid.py transformers [--prompts A:B:STEP] [--seeds N] [--together]
 
 Each prints one JSON object: trials, tokens, seconds. The trials are those of `idem plan`: prompts x
 settings x seeds, 32 new tokens at most, the five best alternatives of each token kept.
@@ -26,6 +26,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import threading
@@ -41,8 +42,8 @@ N_CLIENTS = 4
 
 
 def part(text, n):
-    a, _, b = text.partition(":")
-    return range(*slice(int(a) if a else None, int(b) if b else None).indices(n))
+    """Indices of a slice A:B:STEP."""
+    return range(n)[slice(*(int(x) if x else None for x in text.split(":")))]
 
 
 def grid(o):
@@ -59,7 +60,7 @@ def run_idem(o):
     with tempfile.TemporaryDirectory() as folder:
         argv = ["run", GRID, "--model", o.path, "-o", f"{folder}/grid.db", "--quiet"]
         if o.prompts != ":":
-            argv += ["--limit", str(part(o.prompts, 1 << 30).stop)]     # the first ones only
+            argv += ["--limit", o.prompts[1:]]
         start = time.perf_counter()
         idem(*argv)
         seconds = time.perf_counter() - start
@@ -176,12 +177,12 @@ def run_transformers(o):
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("who", choices=["idem", "server", "transformers"])
-    a.add_argument("--prompts", default=":", help="A:B of the prompts in the file's order")
+    a.add_argument("--prompts", default=":", help="A:B:STEP of the prompts in the file's order")
     a.add_argument("--seeds", type=int, help="the first N seeds")
     a.add_argument("--llama", type=pathlib.Path, help="folder with llama-server")
     a.add_argument("--together", action="store_true")
     o = a.parse_args()
-    if o.who == "idem" and (o.seeds or not o.prompts.startswith(":")):
+    if o.who == "idem" and (o.seeds or not re.fullmatch(":[0-9]*", o.prompts)):
         a.error("idem runs the file: only --prompts :N is there")
     o.path = find_models([MODEL])[0][1]
     run = {"idem": run_idem, "server": run_server, "transformers": run_transformers}[o.who]
