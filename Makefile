@@ -58,6 +58,7 @@ help:
 	@echo '                 (MODEL=file.gguf: another model)'
 	@echo 'make deps        Debian packages that everything here needs'
 	@echo 'make test        unit tests and tests of the command line'
+	@echo 'make check-statistics  how often intervals and tests are right, by simulation'
 	@echo 'make test-models tests on the real models that "idem pull" has fetched'
 	@echo 'make lint        include directions, lengths, headers, warnings of clang, shell scripts'
 	@echo 'make asan, tsan  the tests under the sanitizers'
@@ -141,7 +142,7 @@ bits:
 
 test:
 	@tools/deps.sh test
-	@$(MAKE) --no-print-directory unit test-cli bits
+	@$(MAKE) --no-print-directory unit test-cli bits check-statistics-short
 
 asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan OPT=-O1 KERNEL_OPT=-O1 \
@@ -178,5 +179,5 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include tests/fuzz/fuzz.mk tools/oracle/oracle.mk tests/peers/peers.mk tests/isa/isa.mk
+-include tests/fuzz/fuzz.mk tools/oracle/oracle.mk tests/peers/peers.mk tests/isa/isa.mk tests/stats/stats.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -145,12 +145,15 @@ def survival():
 def shares():
     for n, k in ((2, 3), (12, 5), (40, 8)):
         v = g.binomial(k, g.beta(4, 2, n)) / k
-        m, se2 = v.mean(), v.var(ddof=1) / n
-        n_eff = m * (1 - m) / se2 * (stats.t.ppf(0.025, n * k - 1) / stats.t.ppf(0.025, n - 1)) ** 2
-        n_eff = min(n_eff, n * k)
-        x = m * n_eff
-        out("share", v, n * k, n_eff, stats.beta.ppf(0.025, x, n_eff - x + 1),
-            stats.beta.ppf(0.975, x + 1, n_eff - x))
+        ends = []
+        for extra in (0.0, 1.0):
+            w = np.append(v, extra)
+            m, se2 = w.mean(), w.var(ddof=1) / len(w)
+            n_eff = m * (1 - m) / se2 * (stats.t.ppf(0.025, n * k - 1) / stats.t.ppf(0.025, n - 1)) ** 2
+            ends.append(min(n_eff, n * k))
+        lo, hi = ends
+        out("share", v, n * k, min(ends), stats.beta.ppf(0.025, v.mean() * lo, lo - v.mean() * lo + 1),
+            stats.beta.ppf(0.975, v.mean() * hi + 1, hi - v.mean() * hi))
     for s, n in ((0, 5), (3, 10), (2.5, 10), (50, 100), (997, 1000), (7, 7)):
         def f(p):
             return (special.betaln(1 + s, 1 + n - s) - special.xlogy(s, p)

@@ -17,19 +17,17 @@ static struct stat_interval exact_interval(double k, double n, double confidence
     };
 }
 
-static double effective(double value, double square, size_t n, uint64_t n_trials, double confidence)
+/* Trials that v[n] and one prompt more with the value `extra` are worth. */
+static double effective(const double *v, size_t n, double extra, uint64_t n_trials,
+                        double confidence)
 {
-    double m = (double)n, tail = 0.5 * (1.0 - confidence);
-    if (value == 0.0 || value == 1.0)
-        return m;
-    if (!(square > 0.0))
-        return (double)n_trials;
-    double n_eff = value * (1.0 - value) * m * (m - 1.0) / square;
-    if (n_trials > 1) {
-        double ratio = stat_t_quantile(tail, (double)(n_trials - 1)) /
-                       stat_t_quantile(tail, m - 1.0);
-        n_eff *= ratio * ratio;
-    }
+    double m = (double)(n + 1), tail = 0.5 * (1.0 - confidence);
+    double mean = (stat_mean(v, n) * (double)n + extra) / m;
+    double square = stat_squares(v, n, mean) + (extra - mean) * (extra - mean);
+    double ratio = stat_t_quantile(tail, (double)(n_trials > 1 ? n_trials - 1 : 1)) /
+                   stat_t_quantile(tail, (double)(n - 1));
+    double n_eff = square > 0.0 ? mean * (1.0 - mean) * m * (m - 1.0) / square * ratio * ratio
+                                : (double)n_trials;
     return n_eff < (double)n_trials ? n_eff : (double)n_trials;
 }
 
@@ -48,15 +46,17 @@ int stat_share(struct stat_share *out, const double *v, size_t n, uint64_t n_tri
     if (n == 0)
         return 0;
     out->value = stat_mean(v, n);
-    if (n == 1) {
-        out->n_effective = 1.0;
+    out->n_effective = (double)n;
+    if (n == 1)
         return 0;
+    double for_low = (double)n, for_high = (double)n;
+    if (out->value > 0.0 && out->value < 1.0) {
+        for_low = effective(v, n, 0.0, n_trials, confidence);
+        for_high = effective(v, n, 1.0, n_trials, confidence);
     }
-    double n_eff = effective(out->value, stat_squares(v, n, out->value), n, n_trials, confidence);
-    struct stat_interval i = exact_interval(out->value * n_eff, n_eff, confidence);
-    out->n_effective = n_eff;
-    out->low = i.low;
-    out->high = i.high;
+    out->n_effective = for_low < for_high ? for_low : for_high;
+    out->low = exact_interval(out->value * for_low, for_low, confidence).low;
+    out->high = exact_interval(out->value * for_high, for_high, confidence).high;
     return 0;
 }
 

@@ -12,12 +12,16 @@
 
 /* Share of something over prompts with several trials each: v[i] in [0, 1] is the share within
  * prompt i. value is the mean of v; the interval is Clopper & Pearson's with the number of trials
- * that would be worth as much if they were independent, n_effective = value (1 - value) / se^2, se
- * the standard error of the mean of v, times the squared ratio of the t quantiles with n_trials - 1
- * and n - 1 degrees of freedom (Korn & Graubard 1998, Surv. Methodol. 24:193). It keeps its
- * coverage near 0 and 1, where bootstraps fail: with all v equal to 0, or all to 1, n_effective is
- * n, prompts counting once. n_effective is never above n_trials, the trials in all (>= n).
- * n = 0: [0, 1], value NaN. n = 1: [0, 1]. Values outside [0, 1] or NaN are an error. */
+ * that would be worth as much if they were independent: mean (1 - mean) / se^2, se the standard
+ * error of the mean, times the squared ratio of the t quantiles with n_trials - 1 and n - 1 degrees
+ * of freedom (Korn & Graubard 1998, Surv. Methodol. 24:193). One thing is added to theirs: mean and
+ * se are those of the sample and one prompt more, with the value 0 for the lower end and 1 for the
+ * upper. Without it rare prompts unlike all others, which the sample happens to miss, make an
+ * interval far too sure of itself (60 prompts of 8 trials, 0.97: coverage 0.77).
+ * It keeps its coverage near 0 and 1, where bootstraps fail: with all v equal to 0, or all to 1,
+ * prompts count once. n_effective (of the end where it is smaller) is never above n_trials, the
+ * trials in all (>= n). n = 0: [0, 1], value NaN. n = 1: [0, 1]. Values outside [0, 1] or NaN are
+ * an error. */
 struct stat_share { double value, low, high, n_effective; size_t n; };
 int stat_share(struct stat_share *out, const double *v, size_t n, uint64_t n_trials,
                double confidence, struct idem_err *err);

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# Simulation of the intervals and tests of src/stats: `make check-statistics` (RUNS=1000; ONLY='words
+# of the lines to run').
+RUNS ?= 1000
+CHECK_STATISTICS := $(BUILD)/check_statistics
+
+$(CHECK_STATISTICS): $(wildcard tests/stats/*.c) tests/stats/check.h $(call obj_of,base stats)
+	$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) -o $@ $(filter %.c %.o,$^) $(LDFLAGS) $(ALL_LIBS)
+
+.PHONY: check-statistics check-statistics-short
+check-statistics: $(CHECK_STATISTICS)
+	@$(CHECK_STATISTICS) $(RUNS) $(ONLY)
+
+# For `make test`: every line once more, with fewer runs and wider bars.
+check-statistics-short: $(CHECK_STATISTICS)
+	@$(CHECK_STATISTICS) 60 > $(BUILD)/check_statistics.txt || { cat $(BUILD)/check_statistics.txt; exit 1; }
+	@tail -1 $(BUILD)/check_statistics.txt
