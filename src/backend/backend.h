@@ -46,6 +46,7 @@ enum backend_text {           /* what a text is to the tokenizer */
     BACKEND_TEXT_CHAT         /* from ops->chat: control tokens by name, nothing is added */
 };
 
+struct arith_noise;
 struct idem_chat_options;
 struct backend;
 struct backend_ops {
@@ -65,6 +66,9 @@ struct backend_ops {
     /* The prefix tree: nodes are token prefixes. Only `local` has these. */
     int (*host)(struct backend *b, uint32_t threads, uint32_t chunk, struct idem_err *err); /* for later calls */
     int (*node_new)(struct backend *b, struct idem_err *err);             /* the empty prefix */
+    /* The empty prefix with noise added to the arithmetic of all that follows it, in its forks too.
+     * NULL: this backend cannot. */
+    int (*node_new_noisy)(struct backend *b, const struct arith_noise *z, struct idem_err *err);
     int (*fork)(struct backend *b, int node, size_t n_tokens, struct idem_err *err);
     int (*step)(struct backend *b, const struct backend_item *items, size_t n_items,
                 backend_logits_fn fn, void *ctx, struct idem_err *err);

@@ -219,6 +219,17 @@ static int node_new(struct backend *b, struct idem_err *err)
     return take_slot(l, slot, l->hosts, idem_seq_new(l->hosts->session, err));
 }
 
+static int node_new_noisy(struct backend *b, const struct arith_noise *z, struct idem_err *err)
+{
+    struct local *l = local_of(b);
+    char name[ARITH_NOISE_TEXT];
+    int slot = free_slot(l, err);
+    if (slot < 0)
+        return -1;
+    arith_noise_text(z, name);
+    return take_slot(l, slot, l->hosts, idem_seq_new_noisy(l->hosts->session, name, z->seed, err));
+}
+
 static int fork_node(struct backend *b, int node, size_t n_tokens, struct idem_err *err)
 {
     struct local *l = local_of(b);
@@ -328,8 +339,8 @@ static void close_local(struct backend *b)
 static const struct backend_ops local_ops = {
     .name = "local", .describe = describe, .sizes = sizes, .tokenize = tokenize, .chat = chat,
     .token_bytes = token_bytes, .is_eog = is_eog, .is_control = is_control,
-    .host = host, .node_new = node_new, .fork = fork_node, .step = step, .release = release,
-    .close = close_local,
+    .host = host, .node_new = node_new, .node_new_noisy = node_new_noisy, .fork = fork_node,
+    .step = step, .release = release, .close = close_local,
 };
 
 static int model_options(const struct backend_local_options *o, struct idem_model_options *m,

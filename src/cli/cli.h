@@ -75,6 +75,8 @@ struct cli_args {
     struct cli_texts stops;
     uint64_t seed;
     const char *sampler, *early_stopping;
+    const char *noise;               /* added to the arithmetic; NULL: none */
+    uint64_t noise_seed;             /* if it was given, else seed */
 
     uint32_t threads, batch, chunk, context;   /* 0: default */
     const char *cpu, *activations, *normalize, *cache;
@@ -103,7 +105,7 @@ struct cli_command {
 
 /* Groups that several commands share; each option means the same everywhere. */
 extern const struct cli_group cli_group_prompt, cli_group_chat, cli_group_sampling, cli_group_engine,
-    cli_group_model, cli_group_tokens, cli_group_output;
+    cli_group_model, cli_group_tokens, cli_group_output, cli_group_noise;
 
 /* The commands, NULL at the end. */
 extern const struct cli_command *const cli_commands[];
@@ -176,12 +178,20 @@ const volatile sig_atomic_t *cli_catch_interrupt(void);
 
 struct idem_model;
 struct backend;
+struct json;
 
 /* Opens MODEL (a path or a catalogue name) with the options given. NULL on error. */
 struct backend *cli_open_backend(const struct cli_args *a, const char *model, struct idem_err *err);
 struct idem_model *cli_open_vocab(const struct cli_args *a, const char *model, struct idem_err *err);
 /* Fills the host state from --threads --batch --chunk --cache. */
 void cli_host(const struct cli_args *a, struct rec_host *h);
+
+/* The noise of --noise, --noise-seed and --seed (none without --noise). */
+int cli_noise(const struct cli_args *a, struct arith_noise *z, struct idem_err *err);
+/* Marks what was computed with noise: fields of a JSON object; a text "noise shuffle, seed 3" and "" if
+ * there is none. */
+void cli_noise_json(struct json *j, const struct arith_noise *z);
+void cli_noise_text(const struct arith_noise *z, char out[64]);
 
 /* The text of -p or --prompt-file, in b. Empty or absent is an error. */
 int cli_prompt(const struct cli_args *a, struct buf *b, struct idem_err *err);

@@ -93,6 +93,11 @@ static void sample_json(struct json *j, struct backend *b, const struct rec_outp
     json_end(j);
 }
 
+static struct arith_noise noise_of(const struct run_request *r)
+{
+    return rec_noise(&r->settings, r->noise_seed ? *r->noise_seed : r->seed);
+}
+
 static void print_json(const struct cli_args *a, struct backend *b, const struct run_request *r,
                        const struct rec_output *outs, struct buf *out)
 {
@@ -106,6 +111,8 @@ static void print_json(const struct cli_args *a, struct backend *b, const struct
     json_key(&j, "seed");
     json_u64(&j, r->seed);
     json_end(&j);
+    struct arith_noise z = noise_of(r);
+    cli_noise_json(&j, &z);
     json_key(&j, "prompt_tokens");
     json_begin(&j, '[');
     for (size_t i = 0; i < r->n_prompt; i++)
@@ -123,6 +130,9 @@ static void print_text(const struct cli_args *a, struct backend *b, const struct
                        const struct rec_output *outs, bool streamed)
 {
     uint32_t n = r->settings.num_return_sequences;
+    struct arith_noise z = noise_of(r);
+    char mark[64];
+    cli_noise_text(&z, mark);
     for (uint32_t s = 0; s < n; s++) {
         struct buf table;
         if (r->settings.num_beams > 1 && !a->quiet)
@@ -143,10 +153,14 @@ static void print_text(const struct cli_args *a, struct backend *b, const struct
                      cli_colour(stdout));
         cli_write_buf(a, &table);
     }
+    if (mark[0] && a->quiet)
+        cli_warn(a, "%s was added to the arithmetic", mark);   /* --quiet: the text alone on stdout */
+    else if (mark[0])
+        printf("\n%s added to the arithmetic\n", mark);
 }
 
 /* Options that were given and change nothing: says so, those of one reason together. */
-static void note_idle(const struct cli_args *a, struct backend *b)
+static void note_idle(const struct cli_args *a, struct backend *b, const struct arith_noise *z)
 {
     struct plan_idle idle[PLAN_IDLE_MAX];
     unsigned named = 0;
@@ -169,14 +183,18 @@ static void note_idle(const struct cli_args *a, struct backend *b)
         if (!told)
             cli_note(a, "without effect: %s (%s)", names, idle[i].why);
     }
-    if (cli_given(a, "seed") && !(a->sampling.do_sample && a->sampling.temperature > 0))
-        cli_note(a, "without effect: seed (nothing is drawn)");
+    bool drawn = (a->sampling.do_sample && a->sampling.temperature > 0) ||
+                 (arith_noise_is_seeded(z) && !cli_given(a, "noise-seed"));
+    if (cli_given(a, "seed") && !drawn)
+        cli_note(a, "without effect: seed (nothing is drawn%s)",
+                 arith_noise_is_none(z) ? "" : ", and of the noise only shuffle has a seed");
 }
 
 static int generate(const struct cli_args *a)
 {
     struct idem_err err = {0};
     struct stream stream = {0};
+    struct arith_noise z;
     struct run_request r = {.settings = a->sampling, .seed = a->seed, .n_top = a->top_k_logprobs};
     struct rec_output *outs = NULL;
     struct backend *b = NULL;
@@ -186,7 +204,11 @@ static int generate(const struct cli_args *a)
     buf_init(&stream.held, HELD_MAX + OUT_MAX);
     cli_host(a, &r.host);
     uint32_t n = r.settings.num_return_sequences;
-    int rc = sample_check(&r.settings, &err);
+    int rc = cli_noise(a, &z, &err);
+    r.settings.noise = arith_noise_pack(&z);
+    r.noise_seed = &z.seed;
+    if (rc == 0)
+        rc = sample_check(&r.settings, &err);
     if (rc == 0) {
         /* a stop text cuts off what has been printed already, samples come interleaved, and beams
          * are known at the end only */
@@ -197,7 +219,7 @@ static int generate(const struct cli_args *a)
     if (rc == 0)
         rc = (b = cli_open_backend(a, a->operands.items[0], &err)) ? 0 : -1;
     if (rc == 0)
-        note_idle(a, b);
+        note_idle(a, b, &z);
     if (rc == 0)
         rc = cli_prompt_ids(a, b, NULL, NULL, NULL, &ids, &r.n_prompt, &err);
     r.prompt = ids;
@@ -230,7 +252,8 @@ static int generate(const struct cli_args *a)
 }
 
 static const struct cli_group *const groups[] = {
-    &cli_group_prompt, &cli_group_chat, &cli_group_sampling, &cli_group_engine, &cli_group_model,
+    &cli_group_prompt, &cli_group_chat, &cli_group_sampling, &cli_group_noise, &cli_group_engine,
+    &cli_group_model,
     &cli_group_tokens, &cli_group_output, NULL,
 };
 
@@ -248,12 +271,15 @@ const struct cli_command cli_generate = {
         "best --num-return-sequences, each with its score (sum of the log-probabilities / length to the "
         "power of --length-penalty). --sampler llama.cpp and --sampler ollama follow the chain and the "
         "defaults of those programs instead. An option that changes nothing under the others is noted. "
-        "The same command gives the same bits on every machine, whatever its threads and batch.",
+        "The same command gives the same bits on every machine, whatever its threads and batch. --noise adds "
+        "noise to the arithmetic on purpose, as repeatable as all else; the output is then marked by "
+        "its kind. --seed seeds it too, so that a greedy answer under eight seeds has eight noises.",
     .examples = "idem generate smollm2-135m-instruct -p 'The capital of France is'\n"
                 "idem generate smollm2-135m-instruct -p 'The capital of France is' --max-new-tokens 20 "
                 "--do-sample --temperature 0.7 --top-p 0.9 --top-k 50 --repetition-penalty 1.2 "
                 "--no-repeat-ngram-size 2 --num-return-sequences 1 --seed 42\n"
                 "idem generate model.gguf -p 'Once upon a time' --sampler llama.cpp --seed 1\n"
+                "idem generate model.gguf -p 'The capital of France is' --noise shuffle --seed 7\n"
                 "idem generate model.gguf --chat -p 'Write a haiku.' --quiet",
     .groups = groups, .exec = generate,
 };

@@ -37,7 +37,7 @@ static double sum_of(const struct rec_output *o, size_t from)
 }
 
 static void print_json(const struct cli_args *a, struct backend *b, const struct rec_output *o,
-                       size_t from, struct buf *out)
+                       size_t from, const struct arith_noise *noise, struct buf *out)
 {
     struct json j = {.out = out};
     json_begin(&j, '{');
@@ -47,6 +47,7 @@ static void print_json(const struct cli_args *a, struct backend *b, const struct
     json_u64(&j, from);
     json_key(&j, "logprob_sum");
     json_f64(&j, sum_of(o, from));
+    cli_noise_json(&j, noise);
     json_key(&j, "tokens");
     json_begin(&j, '[');
     for (size_t i = 0; i < o->n_tokens; i++) {
@@ -67,14 +68,17 @@ static void print_json(const struct cli_args *a, struct backend *b, const struct
 }
 
 static void print_text(const struct cli_args *a, struct backend *b, const struct rec_output *o,
-                       size_t from, struct buf *out)
+                       size_t from, const struct arith_noise *noise, struct buf *out)
 {
+    char mark[64];
+    cli_noise_text(noise, mark);
     if (!a->quiet)
         tokens_table(out, b, o->tokens + (a->continuation ? from : 0),
                      o->n_tokens - (a->continuation ? from : 0), false,
                      cli_given(a, "top-k-logprobs") || a->verbose ? a->top_k_logprobs : 0,
                      cli_colour(stdout));
-    buf_addf(out, a->quiet ? "%.17g\n" : "\nsum: %.6f\n", sum_of(o, from));
+    buf_addf(out, a->quiet ? "%.17g" : "\nsum: %.6f", sum_of(o, from));
+    buf_addf(out, mark[0] ? a->quiet ? "  %s\n" : "\n%s added to the arithmetic\n" : "\n", mark);
 }
 
 static int score(const struct cli_args *a)
@@ -82,23 +86,28 @@ static int score(const struct cli_args *a)
     struct idem_err err = {0};
     struct rec_output o = {0};
     struct rec_host host;
+    struct arith_noise noise;
     struct buf out, text;
     int32_t *ids = NULL;
     size_t n = 0, split = 0;
     buf_init(&out, OUT_MAX);
     buf_init(&text, PROMPT_BYTES);
     cli_host(a, &host);
-    struct backend *b = cli_open_backend(a, a->operands.items[0], &err);
-    int rc = b ? cli_prompt_ids(a, b, a->continuation, &text, &split, &ids, &n, &err) : -1;
+    struct backend *b = NULL;
+    int rc = cli_noise(a, &noise, &err);
+    if (rc == 0)
+        rc = (b = cli_open_backend(a, a->operands.items[0], &err)) ? 0 : -1;
+    if (rc == 0)
+        rc = cli_prompt_ids(a, b, a->continuation, &text, &split, &ids, &n, &err);
     if (rc == 0) {
         struct watch w;
         watch_start(&w, a, b, "computing", n);
-        rc = run_score(b, ids, n, a->top_k_logprobs, &host, cli_catch_interrupt(), &o, &err);
+        rc = run_score(b, ids, n, a->top_k_logprobs, &host, &noise, cli_catch_interrupt(), &o, &err);
         watch_end(&w, b);
     }
     if (rc == 0) {
         size_t from = a->continuation ? first_of(b, ids, n, text.len, split) : 0;
-        (a->json ? print_json : print_text)(a, b, &o, from, &out);
+        (a->json ? print_json : print_text)(a, b, &o, from, &noise, &out);
     }
     rc = rc == 0 ? cli_write_buf(a, &out) : cli_fail(a, &err);
     rec_output_release(&o);
@@ -117,7 +126,7 @@ static const struct cli_option options[] = {
     {0},
 };
 static const struct cli_group *const groups[] = {
-    &cli_group_prompt, &cli_group_chat, &cli_group_engine, &cli_group_model,
+    &cli_group_prompt, &cli_group_chat, &cli_group_noise, &cli_group_engine, &cli_group_model,
     &cli_group_tokens, &cli_group_output, NULL,
 };
 

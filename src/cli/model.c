@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * Opens models and turns prompts into ids, as the options say. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/backend.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/utf8.h"
 #include "cli/catalogue.h"
 #include "cli/cli.h"
@@ -49,6 +51,42 @@ void cli_host(const struct cli_args *a, struct rec_host *h)
         .threads = a->threads, .batch = a->batch ? a->batch : 1, .chunk = a->chunk,
         .cache = strcmp(a->cache, "forked") == 0 ? REC_CACHE_FORKED : REC_CACHE_COLD,
     };
+}
+
+int cli_noise(const struct cli_args *a, struct arith_noise *z, struct idem_err *err)
+{
+    *z = (struct arith_noise){0};
+    if (a->noise && arith_noise_parse(a->noise, z, err) != 0)
+        return -1;
+    z->seed = cli_given(a, "noise-seed") ? a->noise_seed : a->seed;
+    if (cli_given(a, "noise-seed") && !arith_noise_is_seeded(z))
+        cli_note(a, "without effect: noise-seed (%s)", arith_noise_is_none(z)
+                 ? "no noise is added" : "only shuffle has a seed");
+    return 0;
+}
+
+void cli_noise_json(struct json *j, const struct arith_noise *z)
+{
+    char name[ARITH_NOISE_TEXT];
+    if (arith_noise_is_none(z))
+        return;
+    arith_noise_text(z, name);
+    json_key(j, "noise");
+    json_strz(j, name);
+    json_key(j, "noise_seed");
+    json_u64(j, z->seed);
+}
+
+void cli_noise_text(const struct arith_noise *z, char out[64])
+{
+    char name[ARITH_NOISE_TEXT];
+    arith_noise_text(z, name);
+    if (arith_noise_is_none(z))
+        out[0] = '\0';
+    else if (arith_noise_is_seeded(z))
+        snprintf(out, 64, "noise %s, seed %" PRIu64, name, z->seed);
+    else
+        snprintf(out, 64, "noise %s", name);
 }
 
 int cli_prompt(const struct cli_args *a, struct buf *b, struct idem_err *err)

@@ -84,6 +84,18 @@ static const struct cli_option engine[] = {
 const struct cli_group cli_group_engine = {"Engine (none of these changes a bit, nor does cpu)",
                                            engine};
 
+static const struct cli_option noise[] = {
+    {.name = "noise", .type = CLI_TEXT, .offset = AT(noise), .arg = "KIND",
+     .help = "add noise to the sums of every forward pass: shuffle, pairwise, splitk:N, batch:N (their "
+     "order), bf16, f16 (their accumulators), or an order and an accumulator such as splitk:4+bf16 "
+     "(default none)"},
+    {.name = "noise-seed", .type = CLI_U64, .offset = AT(noise_seed), .arg = "N",
+     .help = "seed of shuffle, another order for each (default: --seed where there is one, else 0); the "
+     "other kinds have none"},
+    {0},
+};
+const struct cli_group cli_group_noise = {"Noise (an instrument: it changes the bits on purpose)", noise};
+
 static const struct cli_option model[] = {
     {.name = "cpu", .type = CLI_CHOICE, .offset = AT(cpu), .arg = "NAME",
      .choices = "auto|ref|sse41|avx2|avx512|neon", .help = "kernels to use (default: the widest)"},

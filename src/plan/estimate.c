@@ -53,7 +53,8 @@ void plan_estimate(const struct plan *p, const uint32_t *prompt_tokens,
 {
     *out = (struct plan_estimate){.n_trials = p->n_trials};
     double disk = DISK_FIXED;
-    uint32_t last_prompt = UINT32_MAX;
+    uint32_t last_prompt = UINT32_MAX, last_noise = 0;
+    uint64_t last_seed = 0;
     for (size_t i = 0; i < p->n_trials; i++) {
         const struct rec_trial *t = &p->trials[i];
         bool seeds = t->purpose == REC_PURPOSE_SEEDS;
@@ -66,10 +67,15 @@ void plan_estimate(const struct plan *p, const uint32_t *prompt_tokens,
         uint64_t held = together * (prefill + set->max_new_tokens);
         if (held > out->cache_tokens)
             out->cache_tokens = held;
-        if (seeds && t->prompt == last_prompt)
-            prefill = 0;          /* a prompt's SEEDS trials compute it once */
-        if (seeds)
+        struct arith_noise z = rec_noise(set, t->seed);
+        bool same = set->noise == last_noise && (t->seed == last_seed || !arith_noise_is_seeded(&z));
+        if (seeds && t->prompt == last_prompt && (same || !set->noise))
+            prefill = 0;          /* a prompt's SEEDS trials compute it once, and once for each noise */
+        if (seeds) {
             last_prompt = t->prompt;
+            last_noise = set->noise;
+            last_seed = t->seed;
+        }
         out->prefill_tokens += prefill;
         out->decode_tokens += decode;
         if (!seeds) {

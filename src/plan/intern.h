@@ -30,7 +30,8 @@ struct plan_intern {
 
 /* ---- hyperparameters (settings.c) ---------------------------------------------------------- */
 
-enum plan_param_type { PLAN_PARAM_BOOL, PLAN_PARAM_U32, PLAN_PARAM_F64, PLAN_PARAM_WORD };
+enum plan_param_type { PLAN_PARAM_BOOL, PLAN_PARAM_U32, PLAN_PARAM_F64, PLAN_PARAM_WORD,
+                       PLAN_PARAM_NOISE /* a noise as text; its value is the packed number */ };
 
 struct plan_param {
     const char *name;

@@ -2,6 +2,7 @@
  * The table of hyperparameters: names, ranges, canonical form. */
 #include "plan/intern.h"
 
+#include <libfyaml.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,8 @@ const struct plan_param plan_params[] = {
     {.name = "no_repeat_ngram_size", .type = PLAN_PARAM_U32, .offset = AT(no_repeat_ngram_size),
      .max = 1000, .has_off = true, .allowed = "a whole number from 0 to 1000, or off",
      .claimable = true},
+    {.name = "noise", .type = PLAN_PARAM_NOISE, .offset = AT(noise), .has_off = true,
+     .allowed = ARITH_NOISE_ALLOWED},
     {.name = "num_beams", .type = PLAN_PARAM_U32, .offset = AT(num_beams), .min = 1, .max = 1024,
      .allowed = "a whole number from 1 to 1024"},
     {.name = "num_return_sequences", .type = PLAN_PARAM_U32, .offset = AT(num_return_sequences),
@@ -63,7 +66,7 @@ const char *const plan_setting_keys[] = {
     "stop", "sampler", "do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p",
     "epsilon_cutoff", "eta_cutoff", "repetition_penalty", "presence_penalty", "frequency_penalty",
     "no_repeat_ngram_size", "max_new_tokens", "min_new_tokens", "num_return_sequences",
-    "num_beams", "length_penalty", "early_stopping", NULL,
+    "num_beams", "length_penalty", "early_stopping", "noise", NULL,
 };
 
 const struct plan_param *plan_param_find(const char *name)
@@ -79,7 +82,8 @@ double plan_param_value(const struct plan_param *p, const struct rec_settings *s
     const char *at = (const char *)s + p->offset;
     switch (p->type) {
     case PLAN_PARAM_BOOL: return *(const bool *)at;
-    case PLAN_PARAM_U32: return *(const uint32_t *)at;
+    case PLAN_PARAM_U32:
+    case PLAN_PARAM_NOISE: return *(const uint32_t *)at;
     case PLAN_PARAM_WORD: return *(const unsigned *)at;
     case PLAN_PARAM_F64: break;
     }
@@ -91,7 +95,7 @@ static void set_value(const struct plan_param *p, struct rec_settings *s, double
     char *at = (char *)s + p->offset;
     if (p->type == PLAN_PARAM_BOOL)
         *(bool *)at = v != 0;
-    else if (p->type == PLAN_PARAM_U32)
+    else if (p->type == PLAN_PARAM_U32 || p->type == PLAN_PARAM_NOISE)
         *(uint32_t *)at = (uint32_t)v;
     else if (p->type == PLAN_PARAM_WORD)
         *(unsigned *)at = (unsigned)v;
@@ -116,6 +120,22 @@ double plan_param_rank(const struct plan_param *p, const struct rec_settings *s)
     return p->offset == AT(top_k) && v == 0 ? 1e9 : v;
 }
 
+static int parse_noise(const struct plan_yaml *y, const struct plan_param *p, struct fy_node *node,
+                       const char *what, struct rec_settings *s, struct idem_err *err)
+{
+    size_t len = 0;
+    const char *text = fy_node_is_scalar(node) ? fy_node_get_scalar(node, &len) : NULL;
+    char word[ARITH_NOISE_TEXT] = "";
+    struct arith_noise z;
+    if (text && len < sizeof word)
+        memcpy(word, text, len);
+    if (arith_noise_parse(word, &z, NULL) != 0)
+        return plan_yaml_err(y, node, err, "%s is '%.*s'; allowed: %s", what, (int)(len < 60 ? len : 60),
+                             text ? text : "", p->allowed);
+    set_value(p, s, arith_noise_pack(&z));
+    return 0;
+}
+
 int plan_param_parse(const struct plan_yaml *y, const struct plan_param *p, struct fy_node *node,
                      const char *where, struct rec_settings *s, struct idem_err *err)
 {
@@ -134,6 +154,8 @@ int plan_param_parse(const struct plan_yaml *y, const struct plan_param *p, stru
         return plan_yaml_err(y, node, err, "%s is none of the words that are allowed: %s", what,
                              p->allowed);
     }
+    if (p->type == PLAN_PARAM_NOISE)
+        return parse_noise(y, p, node, what, s, err);
     if (p->type == PLAN_PARAM_BOOL) {
         bool b;
         if (plan_yaml_bool(y, node, what, &b, err))
@@ -219,6 +241,12 @@ int plan_settings_parse(const struct plan_yaml *y, struct fy_node *map, const ch
     return v ? parse_stop(y, v, where, s, a, err) : 0;
 }
 
+static void noise_text(const struct rec_settings *s, char out[ARITH_NOISE_TEXT])
+{
+    struct arith_noise z = rec_noise(s, 0);
+    arith_noise_text(&z, out);
+}
+
 const char *plan_level_text(const struct plan_param *p, const struct rec_settings *s,
                             struct arena *a)
 {
@@ -228,6 +256,10 @@ const char *plan_level_text(const struct plan_param *p, const struct rec_setting
         return v != 0 ? "true" : "false";
     if (p->type == PLAN_PARAM_WORD)
         return p->words[(unsigned)v];
+    if (p->type == PLAN_PARAM_NOISE) {
+        noise_text(s, text);
+        return arena_strdup(a, text);
+    }
     if (p->offset == AT(top_k) && v == 0)
         return "off";            /* for the others the number itself says it */
     if (v >= 0 && v < 1e9 && v == (double)(uint64_t)v) {
@@ -263,8 +295,11 @@ void plan_settings_words(struct buf *out, const struct rec_settings *s)
                      (!beams && (p->offset == AT(length_penalty) || p->offset == AT(early_stopping)));
         if (never || (!always && v == plan_param_value(p, &d)))
             continue;
+        char noise[ARITH_NOISE_TEXT];
         if (p->type == PLAN_PARAM_WORD)
             buf_addf(out, ", %s %s", p->name, p->words[(unsigned)v]);
+        else if (p->type == PLAN_PARAM_NOISE)
+            noise_text(s, noise), buf_addf(out, ", noise %s", noise);
         else
             buf_addf(out, ", %s %.10g", p->name, v);
     }
@@ -273,6 +308,15 @@ void plan_settings_words(struct buf *out, const struct rec_settings *s)
 void plan_settings_fields(struct json *j, const struct rec_settings *s)
 {
     for (const struct plan_param *p = plan_params; p->name; p++) {
+        char noise[ARITH_NOISE_TEXT];
+        if (p->type == PLAN_PARAM_NOISE) {   /* only where there is some: the keys of settings without */
+            if (!s->noise)                   /* it are those of the time before it */
+                continue;
+            json_key(j, p->name);
+            noise_text(s, noise);
+            json_strz(j, noise);
+            continue;
+        }
         json_key(j, p->name);
         if (p->type == PLAN_PARAM_BOOL)
             json_bool(j, plan_param_value(p, s) != 0);

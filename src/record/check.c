@@ -105,6 +105,10 @@ int rec_settings_check(const struct rec_settings *s, struct idem_err *err)
     if (check_reals(s, err) != 0 || check_counts(s, err) != 0 || check_outputs(s, err) != 0 ||
         check_chain(s, err) != 0)
         return -1;
+    struct arith_noise z = arith_noise_unpack(s->noise, 0);
+    if (arith_noise_pack(&z) != s->noise)
+        return err_set(err, IDEM_ERR_USAGE, "noise has the number %u, which is none of: "
+                       ARITH_NOISE_ALLOWED, s->noise);
     for (size_t i = 0; i < s->n_stop; i++)
         if (!s->stop[i] || s->stop[i][0] == '\0')
             return err_set(err, IDEM_ERR_USAGE, "stop text %zu is empty, and an empty text would "

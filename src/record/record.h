@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arith_noise.h"
 #include "base/err.h"
 
 /* Whose order and meaning of the hyperparameters, and whose defaults. */
@@ -41,6 +42,8 @@ struct rec_settings {
     uint32_t num_return_sequences;/* >= 1; samples 0..n-1 differ in their noise only */
     const char *const *stop;      /* texts that end the output (cut off it); n_stop of them */
     size_t n_stop;
+    uint32_t noise;               /* added to the arithmetic (base/arith_noise.h, packed); 0: none.
+                                   * Its seed is the trial's. */
 };
 
 enum rec_cache {
@@ -96,8 +99,14 @@ enum rec_purpose {
     REC_PURPOSE_CONTROL_IDENTICAL,  /* must come out identical, or the run is invalid */
     REC_PURPOSE_CONTROL_VARY,       /* must vary over seeds, or nothing could have been seen */
     REC_PURPOSE_CONTROL_SEED,       /* sampled, one seed twice: must be identical */
-    REC_PURPOSE_CONTROL_CAPTURE     /* with and without captured log-probabilities: same tokens */
+    REC_PURPOSE_CONTROL_CAPTURE,    /* with and without captured log-probabilities: same tokens */
+    REC_PURPOSE_PERTURBED           /* a changed prompt (plan.h: perturbation); shares like SEEDS */
 };
+/* Trials of one prompt may share a prefix tree; the others test sameness and are computed anew. */
+static inline bool rec_purpose_shares(enum rec_purpose p)
+{
+    return p == REC_PURPOSE_SEEDS || p == REC_PURPOSE_PERTURBED;
+}
 
 struct rec_trial {
     uint64_t index;                 /* place in the plan */
@@ -118,6 +127,17 @@ const char *rec_purpose_name(enum rec_purpose p);   /* "seeds" "repeats" "hosts"
 /* The defaults above for REC_SAMPLER_HF; for the other two those of engine and version that
  * record.c names. */
 void rec_settings_default(struct rec_settings *s, enum rec_sampler sampler);
+/* The noise of s under a seed. */
+static inline struct arith_noise rec_noise(const struct rec_settings *s, uint64_t seed)
+{
+    return arith_noise_unpack(s->noise, seed);
+}
+/* Whether another seed may give another output: tokens are drawn, or the noise is. */
+static inline bool rec_settings_seeded(const struct rec_settings *s)
+{
+    struct arith_noise z = rec_noise(s, 0);
+    return (s->do_sample && s->temperature > 0) || arith_noise_is_seeded(&z);
+}
 /* Ranges, and what cannot stand together. The error names hyperparameter, value and what is
  * allowed. */
 int rec_settings_check(const struct rec_settings *s, struct idem_err *err);

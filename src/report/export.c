@@ -39,7 +39,7 @@ static int flush(struct exporter *e, struct idem_err *err)
 
 /* ---- CSV ---------------------------------------------------------------------------------------- */
 
-static const char csv_trial[] = "trial,purpose,prompt,kind,setting,host,seed,sample,repeat,computed,stop,"
+static const char csv_trial[] = "trial,purpose,prompt,kind,setting,noise,host,seed,sample,repeat,computed,stop,"
                                 "n_tokens,text,text_hex,logits_digest";
 static const char csv_token[] = ",position,id,token,token_hex,logprob,logprob_processed,entropy,margin,"
                                 "tail_mass";
@@ -93,17 +93,26 @@ static void csv_f32(struct buf *b, float v)
         buf_adds(b, json_number_f32(n, v));
 }
 
+static const char *noise_of(const struct exporter *e, const struct rec_trial *t,
+                            char out[ARITH_NOISE_TEXT])
+{
+    struct arith_noise z = rec_noise(&e->settings[t->setting].settings, t->seed);
+    arith_noise_text(&z, out);
+    return out;
+}
+
 static void csv_row(struct exporter *e, const struct store_row *row)
 {
     struct buf *b = &e->out;
     const struct rec_trial *t = &row->trial;
+    char noise[ARITH_NOISE_TEXT];
     buf_addf(b, "%llu,%s,", (unsigned long long)t->index, rec_purpose_name(t->purpose));
     csv_plain(b, e->prompts[t->prompt].id);
     buf_adds(b, ",");
     csv_plain(b, e->prompts[t->prompt].kind);
     buf_adds(b, ",");
     csv_plain(b, e->settings[t->setting].name);
-    buf_adds(b, ",");
+    buf_addf(b, ",%s,", noise_of(e, t, noise));
     csv_plain(b, e->hosts[t->host].name);
     buf_addf(b, ",%llu,%u,%u,%s,%s,%zu,", (unsigned long long)t->seed, t->sample, t->repeat,
              store_computed_name(row->how.computed), rec_stop_name(row->output.stop),
@@ -201,6 +210,7 @@ static int json_output(struct exporter *e, const struct store_row *row, enum exp
     const struct rec_trial *t = &row->trial;
     const struct rec_output *o = &row->output;
     struct json j = {.out = &e->out};
+    char noise[ARITH_NOISE_TEXT];
     json_begin(&j, '{');
     json_key(&j, "trial"), json_u64(&j, t->index);
     json_key(&j, "key"), json_strz(&j, t->key);
@@ -208,6 +218,8 @@ static int json_output(struct exporter *e, const struct store_row *row, enum exp
     json_key(&j, "prompt"), json_strz(&j, e->prompts[t->prompt].id);
     json_key(&j, "kind"), json_strz(&j, e->prompts[t->prompt].kind);
     json_key(&j, "setting"), json_strz(&j, e->settings[t->setting].name);
+    if (e->settings[t->setting].settings.noise)
+        json_key(&j, "noise"), json_strz(&j, noise_of(e, t, noise));
     json_key(&j, "host"), json_strz(&j, e->hosts[t->host].name);
     json_key(&j, "seed"), json_u64(&j, t->seed);
     json_key(&j, "sample"), json_u64(&j, t->sample);

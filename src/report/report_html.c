@@ -203,6 +203,11 @@ static void settings_line(struct html *h, const struct rec_settings *s)
         buf_addf(h->out, ", at least %u", s->min_new_tokens);
     if (s->no_repeat_ngram_size)
         buf_addf(h->out, ", no_repeat_ngram_size %u", s->no_repeat_ngram_size);
+    struct arith_noise z = rec_noise(s, 0);
+    char noise[ARITH_NOISE_TEXT];
+    arith_noise_text(&z, noise);
+    if (s->noise)
+        buf_addf(h->out, ", noise %s", noise);
     buf_addf(h->out, ", %u tokens", s->max_new_tokens);
 }
 
@@ -265,7 +270,7 @@ static void write_settings(struct html *h)
            "<th>margin</th><th>entropy</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < r->n_settings; i++) {
         raw(h, "<tr><td>");
-        esc(h, r->settings[i].name);
+        esc(h, r->labels[i]);
         if (!r->settings[i].factor[0]) {       /* the name of a level says it all */
             raw(h, "<span class=\"sub\">");
             settings_line(h, &r->settings[i].settings);
@@ -321,7 +326,7 @@ static void claim_figure(struct html *h, size_t i)
     for (size_t k = 0; k < n; k++) {
         const struct rep_level *l = &c->levels[k];
         double x = 12 + step * ((double)k + 0.5);
-        const char *name = d->levels[k][0] ? d->levels[k] : r->settings[d->settings[k]].name;
+        const char *name = d->levels[k][0] ? d->levels[k] : r->labels[d->settings[k]];
         buf_addf(h->out, "<text x=\"%.1f\" y=\"133\" text-anchor=\"middle\">", x);
         esc(h, name);
         buf_addf(h->out, "</text><text x=\"%.1f\" y=\"147\" text-anchor=\"middle\">%s</text><text x=\"%.1f\" "
@@ -366,7 +371,7 @@ static void matrix_cell(struct html *h, size_t p, size_t s)
              c->n_same_seed_differ ? " mx" : "", p, s);
     esc(h, r->prompts[p].id);
     raw(h, ", ");
-    esc(h, r->settings[s].name);
+    esc(h, r->labels[s]);
     buf_addf(h->out, ": %u distinct of %u", c->n_distinct, c->n);
     if (c->first_part != SIZE_MAX)
         buf_addf(h->out, ", first %zu tokens in common", c->first_part);
@@ -392,7 +397,7 @@ static void write_matrix(struct html *h)
     for (size_t s = 0; s < r->n_settings; s++)
         if (r->seeds[s].n_outputs) {
             raw(h, "<th scope=\"col\"><span>");
-            esc(h, r->settings[s].name);
+            esc(h, r->labels[s]);
             raw(h, "</span></th>");
         }
     raw(h, "</tr></thead><tbody>\n");
@@ -450,7 +455,7 @@ static void write_differences(struct html *h)
         buf_addf(h->out, "<tr><td><a href=\"#p%us%u\">", b->t.prompt, b->t.setting);
         esc(h, r->prompts[b->t.prompt].id);
         raw(h, "</a></td><td class=\"left\">");
-        esc(h, r->settings[b->t.setting].name);
+        esc(h, r->labels[b->t.setting]);
         raw(h, "</td><td class=\"left\">");
         esc(h, r->hosts[b->t.host].name);
         if (d->bits_only)
@@ -472,7 +477,7 @@ static void write_tools(struct html *h)
            "all of them</option>");
     for (size_t i = 0; i < r->n_settings; i++) {
         buf_addf(h->out, "<option value=\"%zu\"%s>", i, i == 0 ? " selected" : "");
-        esc(h, r->settings[i].name);
+        esc(h, r->labels[i]);
         raw(h, "</option>");
     }
     raw(h, "</select></label><label>Colour by <select id=\"colour\"><option value=\"p\" selected>the model's own "

@@ -69,7 +69,7 @@ struct rep_difference {
 
 /* Outputs of one setting over seeds. */
 struct rep_seeds {
-    bool greedy;                 /* no seed enters: nothing is counted */
+    bool greedy;                 /* no seed enters, by draws or by noise: nothing is counted */
     size_t n_prompts;
     uint64_t n_outputs, n_pairs, n_pairs_same;
     struct stat_estimate pairs;      /* mean over prompts of the share of equal pairs */
@@ -129,6 +129,7 @@ struct report {
     const struct store_claim *claims;     size_t n_claims;
     struct arena arena;          /* everything below */
 
+    const char **labels;         /* per setting: its name for people, marked if noise is added */
     struct rep_trial *trials;    uint64_t n_trials, n_done;
     struct rep_class *classes;   uint32_t n_classes, cap_classes;
     struct rep_variant *variants; uint32_t n_variants, cap_variants;

@@ -48,12 +48,24 @@ static void verdict_head(struct json *j, const char *hypothesis, const char *set
     number(j, "high", none ? NAN : high);
 }
 
+/* Absent where no noise was added. */
+static void noise(struct json *j, const struct store_setting *s)
+{
+    struct arith_noise z = s ? rec_noise(&s->settings, 0) : (struct arith_noise){0};
+    char name[ARITH_NOISE_TEXT];
+    arith_noise_text(&z, name);
+    if (!arith_noise_is_none(&z))
+        text(j, "noise", name);
+}
+
+/* set: the setting, or NULL for several. */
 static void same(struct json *j, const char *hypothesis, const char *setting,
-                 const struct rep_same *s)
+                 const struct store_setting *set, const struct rep_same *s)
 {
     json_begin(j, '{');
     text(j, "question", "same seed");
     verdict_head(j, hypothesis, setting, s->verdict, s->n_same, s->n, s->low, s->high);
+    noise(j, set);
     number(j, "low_computations", s->verdict == REP_INVALID ? NAN : s->low_computations);
     count(j, "n_output", s->n_output);
     count(j, "n_logits", s->n_bits);
@@ -63,13 +75,14 @@ static void same(struct json *j, const char *hypothesis, const char *setting,
     json_end(j);
 }
 
-static void seeds(struct json *j, const char *hypothesis, const char *setting,
+static void seeds(struct json *j, const char *hypothesis, const struct store_setting *set,
                   const struct rep_seeds *s)
 {
     json_begin(j, '{');
     text(j, "question", "different seeds");
-    verdict_head(j, hypothesis, setting, s->verdict, s->n_pairs_same, s->n_pairs, s->pairs.low,
+    verdict_head(j, hypothesis, set->name, s->verdict, s->n_pairs_same, s->n_pairs, s->pairs.low,
                  s->pairs.high);
+    noise(j, set);
     json_key(j, "greedy");
     json_bool(j, s->greedy);
     count(j, "outputs", s->greedy ? 0 : s->n_outputs);
@@ -217,20 +230,20 @@ int report_write_json(const struct report *r, struct buf *out, struct idem_err *
     controls(&j, r);
     json_key(&j, "verdicts");
     json_begin(&j, '[');
-    same(&j, h, "all", &r->same_all);
+    same(&j, h, "all", NULL, &r->same_all);
     for (size_t i = 0; i < r->n_settings; i++)
-        same(&j, h, r->settings[i].name, &r->same[i]);
+        same(&j, h, r->settings[i].name, &r->settings[i], &r->same[i]);
     json_end(&j);
     json_key(&j, "hosts");
     json_begin(&j, '[');
     for (size_t i = 0; i < r->n_hosts; i++)
-        same(&j, h, r->hosts[i].name, &r->same_host[i]);
+        same(&j, h, r->hosts[i].name, NULL, &r->same_host[i]);
     json_end(&j);
     json_key(&j, "seeds");
     json_begin(&j, '[');
     for (size_t i = 0; i < r->n_settings; i++)
         if (r->seeds[i].n_outputs)
-            seeds(&j, h, r->settings[i].name, &r->seeds[i]);
+            seeds(&j, h, &r->settings[i], &r->seeds[i]);
     json_end(&j);
     json_key(&j, "claims");
     json_begin(&j, '[');

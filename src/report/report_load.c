@@ -202,8 +202,32 @@ static int take_row(struct loader *l, const struct store_row *row, struct idem_e
     return intern_variant(l, row, t->cls, &t->variant, err);
 }
 
+/* "base" or, where the arithmetic has added noise, "base [noise shuffle]". */
+static int label_settings(struct report *r, struct idem_err *err)
+{
+    r->labels = arena_array(&r->arena, r->n_settings + 1, sizeof *r->labels);
+    for (size_t i = 0; r->labels && i < r->n_settings; i++) {
+        struct arith_noise z = rec_noise(&r->settings[i].settings, 0);
+        char noise[ARITH_NOISE_TEXT];
+        struct buf b;
+        r->labels[i] = r->settings[i].name;
+        if (arith_noise_is_none(&z))
+            continue;
+        arith_noise_text(&z, noise);
+        buf_init(&b, 1 << 16);
+        buf_addf(&b, "%s [noise %s]", r->settings[i].name, noise);
+        r->labels[i] = b.data ? arena_strdup(&r->arena, b.data) : NULL;
+        buf_release(&b);
+        if (!r->labels[i])
+            return err_memory(err, "the names of settings", r->n_settings * sizeof *r->labels);
+    }
+    return r->labels ? 0 : err_memory(err, "the names of settings", r->n_settings * sizeof *r->labels);
+}
+
 int report_load(struct report *r, struct idem_err *err)
 {
+    if (label_settings(r, err) != 0)
+        return -1;
     struct loader l = {.r = r};
     struct store_row row;
     int rc = -1, step;

@@ -322,7 +322,7 @@ static void write_list(struct page *p, const struct list *l, bool first_of_promp
         snprintf(name, sizeof name, " id=\"p%us%u\"", l->prompt, l->setting);
     buf_addf(p->out, "<details class=\"set\"%s data-s=\"%u\" data-first=\"%d\"%s><summary><b>", name,
              l->setting, first_of_prompt, first_of_prompt ? " open" : "");
-    esc(p, r->settings[l->setting].name);
+    esc(p, r->labels[l->setting]);
     buf_adds(p->out, "</b>");
     write_mix(p, l);
     buf_adds(p->out, "<span class=\"soft\">");

@@ -193,7 +193,7 @@ static void say_where(struct report *r, struct rep_control *c, const struct rep_
     buf_init(&d, 4096);
     size_t at = report_parts_at(r, a->cls, b->cls);
     buf_addf(&d, "prompt %s, setting %s: trial %llu against trial %llu, ", r->prompts[b->t.prompt].id,
-             r->settings[b->t.setting].name, (unsigned long long)b->t.index,
+             r->labels[b->t.setting], (unsigned long long)b->t.index,
              (unsigned long long)a->t.index);
     if (at == SIZE_MAX)
         buf_adds(&d, "same tokens but other logits");

@@ -227,7 +227,7 @@ int report_seeds(struct report *r, struct idem_err *err)
         struct collect c;
         struct rep_seeds *s = &r->seeds[k];
         const struct rec_settings *set = &r->settings[k].settings;
-        s->greedy = !set->do_sample || set->temperature <= 0;
+        s->greedy = !rec_settings_seeded(set);
         rc = collect_init(&c, r->n_prompts, err);
         for (size_t i = 0; rc == 0 && i < g.n_groups; i++)
             if (g.t[g.start[i]]->t.setting == k)

@@ -54,7 +54,7 @@ int report_table_same(const struct report *r, struct rep_table *t, struct arena 
     static const char *const head[] = {"setting", "same seed", "output", "logits", "identical"};
     report_table_init(t, a, 5, head, "llrrr");
     for (size_t i = 0; i < r->n_settings; i++)
-        add_same(t, &r->same[i], r->settings[i].name);
+        add_same(t, &r->same[i], r->labels[i]);
     if (r->same_all.n)
         add_same(t, &r->same_all, "all settings");
     return table_done(t);
@@ -97,7 +97,7 @@ int report_table_seeds(const struct report *r, struct rep_table *t, struct arena
         const struct rep_seeds *s = &r->seeds[i];
         if (s->n_outputs == 0)
             continue;
-        add_name(t, r->settings[i].name);
+        add_name(t, r->labels[i]);
         if (s->greedy) {
             report_table_add(t, "no seed");
             report_table_add(t, "%s", rep_fix(x, s->distinct.value, 2));
@@ -122,7 +122,7 @@ int report_table_seeds(const struct report *r, struct rep_table *t, struct arena
 /* The level of a claim as the experiment writes it; the setting's name where it has none. */
 static const char *level_name(const struct report *r, const struct store_claim *c, size_t k)
 {
-    return c->levels[k][0] ? c->levels[k] : r->settings[c->settings[k]].name;
+    return c->levels[k][0] ? c->levels[k] : r->labels[c->settings[k]];
 }
 
 const struct rep_measure *report_measure(const char *name)
@@ -330,7 +330,7 @@ static void write_differences(struct writer *w, const struct report *r)
     for (size_t i = 0; i < r->n_differences && i < 10; i++) {
         const struct rep_difference *d = &r->differences[i];
         const struct rep_trial *a = &r->trials[d->a], *b = &r->trials[d->b];
-        const char *prompt = r->prompts[b->t.prompt].id, *setting = r->settings[b->t.setting].name;
+        const char *prompt = r->prompts[b->t.prompt].id, *setting = r->labels[b->t.setting];
         const char *host = r->hosts[b->t.host].name;
         if (w->md)
             buf_adds(w->out, "- ");
@@ -384,6 +384,8 @@ static void write_foot(struct writer *w, const struct report *r)
     heading(w, "Run");
     paragraphf(w, 2, "model %s (SHA-256 %.16s), %s, sampler %s, backend %s %s", run->model_name,
                run->model_digest, run->numerics, run->sampler, run->backend, run->backend_version);
+    if (strcmp(run->noise, "none") != 0)
+        paragraphf(w, 2, "noise added to the arithmetic: %s (settings marked [noise ...])", run->noise);
     paragraphf(w, 2, "%zu prompts, %zu settings, %zu host states, %s trials; experiment %s",
                r->n_prompts, r->n_settings, r->n_hosts, rep_count(n, r->n_trials),
                run->experiment_path);

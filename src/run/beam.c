@@ -138,7 +138,7 @@ static int root(struct run_beam *w, struct idem_err *err)
 {
     const struct run_beam_job *j = w->job;
     struct beam *bm = &w->now[0];
-    bm->node = w->b->ops->node_new(w->b, err);
+    bm->node = run_node_new(w->b, &bm->seq->noise, err);
     if (bm->node < 0)
         return -1;
     if (w->o.cache != REC_CACHE_FORKED)
@@ -366,6 +366,8 @@ static int open_search(struct run_beam *w, struct idem_err *err)
                                 j->seed, 0, j->n_top, err);
     if (!w->now[0].seq)
         return -1;
+    if (j->noise_seed)
+        w->now[0].seq->noise.seed = *j->noise_seed;
     if (j->n_top && digest_init(&w->now[0].logits))
         return err_memory(err, "a digest", 0);
     return 0;

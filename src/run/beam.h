@@ -20,6 +20,7 @@ struct run_beam_job {
     const int32_t *key_prompt;           /* ids that key the noise */
     size_t n_key_prompt;
     uint64_t seed;
+    const uint64_t *noise_seed;          /* of the noise added to the arithmetic; NULL: seed */
     uint32_t n_top;                      /* 0: nothing is captured but the tokens and the score */
 };
 

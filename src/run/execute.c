@@ -21,7 +21,8 @@ struct exec {
     const struct run_options *o;
     struct ids *prompts;         /* [n_prompts] */
     size_t next, end;            /* trials of the current pass still to be handed out */
-    bool seeds;                  /* the current pass is over SEEDS trials */
+    uint8_t *handed;             /* [n_trials] SEEDS trials behind next that were handed out already */
+    bool seeds;                  /* the current pass is over SEEDS and PERTURBED trials */
     struct run_walk *walk;
     double committed, told;      /* monotonic seconds */
     struct run_progress progress;
@@ -61,7 +62,7 @@ static double work_of(const struct exec *x, const struct rec_trial *t)
 {
     double decode = (double)settings_of(x, t)->max_new_tokens * settings_of(x, t)->num_beams;
     uint32_t batch = x->p->hosts[t->host].state.batch;
-    if (t->purpose == REC_PURPOSE_SEEDS)
+    if (rec_purpose_shares(t->purpose))
         return 0.5 * decode;
     double alone = batch >= 8 ? 1 : 1 + 2 * (double)(8 - batch) / 7;
     return decode * alone + (double)x->prompts[t->prompt].n;
@@ -121,37 +122,61 @@ static int on_end(void *ctx, struct run_seq *q, struct rec_output *o, struct ide
     return rc;
 }
 
+/* The noise is keyed by the unperturbed prompt: perturbations are compared under the same numbers. */
+static const struct ids *key_ids(const struct exec *x, const struct rec_trial *t)
+{
+    return &x->prompts[x->p->prompts[t->prompt].base];
+}
+
 static struct run_seq *make_seq(struct exec *x, size_t index, struct idem_err *err)
 {
     const struct rec_trial *t = &x->p->trials[index];
-    const struct ids *q = &x->prompts[t->prompt];
-    struct run_seq *s = run_seq_new(&x->p->settings[t->setting].values, q->ids, q->n, q->ids, q->n,
+    const struct ids *q = &x->prompts[t->prompt], *key = key_ids(x, t);
+    struct run_seq *s = run_seq_new(&x->p->settings[t->setting].values, q->ids, q->n, key->ids, key->n,
                                     t->seed, t->sample, t->n_top, err);
     if (s)
         s->tag = index;
     return s;
 }
 
-/* One trial that is computed anew, or a group of SEEDS trials of one prompt. */
+/* Whether two trials of one prompt have the same arithmetic, so that they may share a prefix. */
+static bool same_noise(const struct exec *x, const struct rec_trial *a, const struct rec_trial *b)
+{
+    struct arith_noise z = rec_noise(settings_of(x, a), a->seed);
+    return settings_of(x, a)->noise == settings_of(x, b)->noise &&
+           (a->seed == b->seed || !arith_noise_is_seeded(&z));
+}
+
+/* One trial that is computed anew, or a group of SEEDS trials of one prompt and one noise: the
+ * first that is left, and of those behind it what goes with it. */
 static int on_feed(void *ctx, struct idem_err *err)
 {
     struct exec *x = ctx;
     struct run_seq *group[SEEDS_GROUP];
-    size_t n = 0, max = x->seeds ? SEEDS_GROUP : 1;
-    for (; x->next < x->end && n < max; x->next++) {
-        const struct rec_trial *t = &x->p->trials[x->next];
+    size_t n = 0, max = x->seeds ? SEEDS_GROUP : 1, i = x->next;
+    bool left = false;           /* a trial of this prompt has other noise: for the next time */
+    for (; i < x->end && n < max; i++) {
+        const struct rec_trial *t = &x->p->trials[i];
         if (n > 0 && t->prompt != x->p->trials[group[0]->tag].prompt)
             break;
-        if (store_is_done(x->s, t->index) || settings_of(x, t)->num_beams > 1)
+        if (x->handed[i] || store_is_done(x->s, t->index) || settings_of(x, t)->num_beams > 1)
             continue;
-        if (!(group[n] = make_seq(x, x->next, err))) {
-            name_trial(x, x->next, err);
+        if (n > 0 && !same_noise(x, t, &x->p->trials[group[0]->tag])) {
+            x->next = left ? x->next : i;
+            left = true;
+            continue;
+        }
+        if (!(group[n] = make_seq(x, i, err))) {
+            name_trial(x, i, err);
             while (n-- > 0)
                 run_seq_free(group[n]);
             return -1;
         }
+        x->handed[i] = 1;
         n++;
     }
+    if (!left)
+        x->next = i;
     if (n == 0)
         return 0;
     x->progress.stage = rec_purpose_name(x->p->trials[group[0]->tag].purpose);
@@ -164,9 +189,8 @@ static int on_feed(void *ctx, struct idem_err *err)
 static bool same_search(const struct exec *x, const struct rec_trial *a, const struct rec_trial *b)
 {
     const struct rec_settings *set = settings_of(x, a);
-    bool sampled = set->do_sample && set->temperature > 0;
     return x->seeds && a->prompt == b->prompt && a->setting == b->setting && a->n_top == b->n_top &&
-           (!sampled || a->seed == b->seed);
+           (!rec_settings_seeded(set) || a->seed == b->seed);
 }
 
 /* The search of trial `index`, and the outputs of those behind it that it serves. */
@@ -175,8 +199,9 @@ static int search(struct exec *x, struct run_beam *w, size_t index, size_t to, s
     const struct rec_trial *first = &x->p->trials[index];
     const struct ids *q = &x->prompts[first->prompt];
     const struct rec_settings *set = settings_of(x, first);
-    struct run_beam_job job = {.set = set, .prompt = q->ids, .n_prompt = q->n, .key_prompt = q->ids,
-                               .n_key_prompt = q->n, .seed = first->seed, .n_top = first->n_top};
+    const struct ids *key = key_ids(x, first);
+    struct run_beam_job job = {.set = set, .prompt = q->ids, .n_prompt = q->n, .key_prompt = key->ids,
+                               .n_key_prompt = key->n, .seed = first->seed, .n_top = first->n_top};
     struct run_beam_cost cost;
     size_t end = index + 1;
     while (end < to && same_search(x, first, &x->p->trials[end]))
@@ -225,7 +250,7 @@ static int run_searches(struct exec *x, size_t from, size_t to, const struct run
 
 static bool same_pass(const struct rec_trial *a, const struct rec_trial *b)
 {
-    bool sa = a->purpose == REC_PURPOSE_SEEDS, sb = b->purpose == REC_PURPOSE_SEEDS;
+    bool sa = rec_purpose_shares(a->purpose), sb = rec_purpose_shares(b->purpose);
     return sa == sb && a->host == b->host;
 }
 
@@ -233,7 +258,7 @@ static int run_pass(struct exec *x, size_t from, size_t to, struct idem_err *err
 {
     const struct rec_trial *t = &x->p->trials[from];
     const struct rec_host *h = &x->p->hosts[t->host].state;
-    x->seeds = t->purpose == REC_PURPOSE_SEEDS;
+    x->seeds = rec_purpose_shares(t->purpose);
     x->next = from;
     x->end = to;
     x->progress.stage = rec_purpose_name(t->purpose);
@@ -324,8 +349,9 @@ static int prepare(struct exec *x, struct idem_err *err)
         if (sample_check(&p->settings[j].values, err))
             return err_prefix(err, "setting '%s'", p->settings[j].id);
     x->prompts = calloc(p->n_prompts + 1, sizeof *x->prompts);
-    if (!x->prompts)
-        return err_memory(err, "prompts", p->n_prompts * sizeof *x->prompts);
+    x->handed = calloc(p->n_trials + 1, sizeof *x->handed);
+    if (!x->prompts || !x->handed)
+        return err_memory(err, "prompts", p->n_prompts * sizeof *x->prompts + p->n_trials);
     for (size_t i = 0; i < p->n_prompts; i++) {
         struct ids *q = &x->prompts[i];
         if (run_prompt_ids(x->b, &p->prompts[i], &q->ids, &q->n, err) ||
@@ -366,5 +392,6 @@ int run_execute(const struct plan *p, struct backend *b, struct store *s,
     for (size_t i = 0; x.prompts && i < p->n_prompts; i++)
         free(x.prompts[i].ids);
     free(x.prompts);
+    free(x.handed);
     return rc;
 }

@@ -39,6 +39,8 @@ static int on_feed(void *ctx, struct idem_err *err)
             seqs[i]->tag = i;
         else
             rc = -1;
+        if (seqs[i] && r->noise_seed)
+            seqs[i]->noise.seed = *r->noise_seed;
     }
     if (rc == 0)
         rc = run_walk_add(g->walk, seqs, n, err);   /* they are the walk's now */
@@ -109,7 +111,7 @@ static int search(struct gen *g, const struct run_walk_options *o, struct idem_e
         .set = &r->settings, .prompt = r->prompt, .n_prompt = r->n_prompt,
         .key_prompt = r->key_prompt ? r->key_prompt : r->prompt,
         .n_key_prompt = r->key_prompt ? r->n_key_prompt : r->n_prompt, .seed = r->seed,
-        .n_top = r->n_top,
+        .noise_seed = r->noise_seed, .n_top = r->n_top,
     };
     struct run_beam *w = run_beam_open(g->b, o, err);
     int rc = w ? run_beam_search(w, &job, g->out, &cost, err) : -1;

@@ -6,6 +6,7 @@
 
 #include "run/beside.h"
 #include "run/run.h"
+#include "run/seq.h"
 #include "sample/sample.h"
 
 /* A text on its way through the model. */
@@ -14,6 +15,7 @@ struct replay {
     const int32_t *ids;          /* [n] */
     size_t n;
     struct rec_host host;        /* batch and chunk >= 1 */
+    const struct arith_noise *noise;   /* NULL: none */
     run_stop_flag stop;
     int node;                    /* -1: none */
     size_t len;                  /* of node */
@@ -132,7 +134,7 @@ static int replay_open(struct replay *r, size_t n_greedy)
         return err_memory(err, "a batch", r->host.batch * sizeof *r->items);
     if (run_beside_open(&r->beside, r->b, r->ids, r->n, r->n_ctx, r->host.batch - 1, err))
         return -1;
-    r->node = r->b->ops->node_new(r->b, err);
+    r->node = run_node_new(r->b, r->noise, err);
     return r->node < 0 ? -1 : 0;
 }
 
@@ -156,10 +158,11 @@ static int digest_pos(struct replay *r, size_t pos, const struct backend_logits 
 }
 
 int run_digest(struct backend *b, const int32_t *ids, size_t n, size_t n_greedy,
-               const struct rec_host *host, run_stop_flag stop, char hex[DIGEST_HEX],
+               const struct rec_host *host, const struct arith_noise *noise, run_stop_flag stop,
+               char hex[DIGEST_HEX],
                size_t *n_tokens, struct idem_err *err)
 {
-    struct replay r = {.b = b, .ids = ids, .n = n, .host = *host, .stop = stop, .err = err,
+    struct replay r = {.b = b, .ids = ids, .n = n, .host = *host, .noise = noise, .stop = stop, .err = err,
                        .on_pos = digest_pos};
     int rc = replay_open(&r, n_greedy);
     if (rc == 0 && digest_init(&r.digest))
@@ -223,10 +226,11 @@ static int score_room(struct replay *r)
 }
 
 int run_score(struct backend *b, const int32_t *ids, size_t n, uint32_t n_top,
-              const struct rec_host *host, run_stop_flag stop, struct rec_output *out,
+              const struct rec_host *host, const struct arith_noise *noise, run_stop_flag stop,
+              struct rec_output *out,
               struct idem_err *err)
 {
-    struct replay r = {.b = b, .ids = ids, .n = n, .host = *host, .stop = stop, .err = err,
+    struct replay r = {.b = b, .ids = ids, .n = n, .host = *host, .noise = noise, .stop = stop, .err = err,
                        .on_pos = score_pos, .out = out, .n_top = n_top};
     *out = (struct rec_output){.score = NAN};
     int rc = replay_open(&r, 0);

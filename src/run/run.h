@@ -69,6 +69,7 @@ struct run_request {
     size_t n_key_prompt;
     struct rec_settings settings;  /* num_return_sequences outputs */
     uint64_t seed;
+    const uint64_t *noise_seed;    /* of settings.noise; NULL: seed. All samples have the same noise. */
     uint32_t n_top;
     struct rec_host host;          /* zero fields: threads and chunk as the backend has them, batch 1 */
 };
@@ -85,18 +86,21 @@ typedef int (*run_token_fn)(void *ctx, uint32_t sample, const struct rec_token *
 int run_generate(struct backend *b, const struct run_request *r, run_token_fn on_token, void *ctx,
                  run_stop_flag stop, struct rec_output *out, struct idem_err *err);
 
-/* SHA-256 over the logits after every token of ids[n] and of n_greedy greedy tokens behind them
+/* noise: added to the arithmetic; NULL: none.
+ * SHA-256 over the logits after every token of ids[n] and of n_greedy greedy tokens behind them
  * (binary32 little-endian, positions ascending, n + n_greedy vectors at most: generation ends
  * at an end-of-text token). *n_tokens: number of vectors. Host state as in run_request. */
 int run_digest(struct backend *b, const int32_t *ids, size_t n, size_t n_greedy,
-               const struct rec_host *host, run_stop_flag stop, char hex[DIGEST_HEX],
+               const struct rec_host *host, const struct arith_noise *noise, run_stop_flag stop,
+               char hex[DIGEST_HEX],
                size_t *n_tokens, struct idem_err *err);
 
 /* Log-probability of each token of ids[n] given those before it: out->tokens[n], each with the
  * n_top best alternatives at its place. tokens[0] has logprob, entropy, margin and tail_mass NAN
  * and no top. logprob_processed equals logprob. The caller releases out. */
 int run_score(struct backend *b, const int32_t *ids, size_t n, uint32_t n_top,
-              const struct rec_host *host, run_stop_flag stop, struct rec_output *out,
+              const struct rec_host *host, const struct arith_noise *noise, run_stop_flag stop,
+              struct rec_output *out,
               struct idem_err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "run/run.h"
 
 /* ---- where this process runs ------------------------------------------------------------------------ */
@@ -97,19 +98,40 @@ static void run_fill(struct store_run *r, const struct plan *p, const struct bac
         .hypothesis = p->hypothesis, .title = p->title, .question = p->question,
         .experiment_path = p->path, .experiment_text = p->text, .plan_digest = p->digest,
         .idem_version = IDEM_VERSION, .backend = d->name, .backend_version = d->version,
-        .numerics = p->numerics, .noise = "none", .model_name = d->model_name,
+        .numerics = p->numerics, .model_name = d->model_name,
         .sampler = rec_sampler_name(p->settings[0].values.sampler),
         .model_path = model_path, .model_digest = p->model_digest, .model_arch = d->arch,
         .model_tokenizer = d->tokenizer, .model_chat_family = d->chat_family,
         .model_file_bytes = stat(model_path, &st) == 0 ? (uint64_t)st.st_size : 0,
         .n_vocab = d->n_vocab, .n_ctx = d->n_ctx,
-        .limit_prompts = p->n_prompts < p->n_prompts_declared ? (uint32_t)p->n_prompts : 0,
+        .limit_prompts = p->n_bases < p->n_prompts_declared ? (uint32_t)p->n_bases : 0,
         .n_prompts_declared = (uint32_t)p->n_prompts_declared, .n_seeds = (uint32_t)p->n_seeds,
         .n_repeats = p->n_repeats, .plan_json = json, .confidence = p->decision.confidence,
         .max_differing = p->decision.max_differing,
         .correction = p->decision.correction == PLAN_CORRECTION_HOLM ? "holm" : "none",
         .rule = p->decision.text,
     };
+}
+
+/* The kinds of noise among the settings, "none" if there are none. *out: the caller frees. */
+static int noise_names(const struct plan *p, char **out, struct idem_err *err)
+{
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    for (size_t i = 0; i < p->n_settings; i++) {
+        struct arith_noise z = rec_noise(&p->settings[i].values, 0);
+        char name[ARITH_NOISE_TEXT];
+        bool seen = arith_noise_is_none(&z);
+        for (size_t k = 0; k < i; k++)
+            seen |= p->settings[k].values.noise == p->settings[i].values.noise;
+        arith_noise_text(&z, name);
+        if (!seen)
+            buf_addf(&b, "%s%s", b.len ? ", " : "", name);
+    }
+    if (!b.len)
+        buf_adds(&b, "none");
+    *out = buf_detach(&b);
+    return *out ? 0 : err_memory(err, "the plan", 1 << 16);
 }
 
 static const char *token_bytes(void *ctx, int32_t id, size_t *len)
@@ -125,7 +147,7 @@ struct store *run_open_store(const struct plan *p, struct backend *b, const char
     struct parts x = {0};
     struct store_plan sp = {0};
     struct store *s = NULL;
-    char machine[512];
+    char machine[512], *noise = NULL;
     if (b->ops->describe(b, &d, err) != 0)
         return NULL;
     char *json = plan_json(p);
@@ -135,6 +157,9 @@ struct store *run_open_store(const struct plan *p, struct backend *b, const char
     }
     parts_fill(&x, p);
     run_fill(&sp.run, p, &d, model_path, json);
+    if (noise_names(p, &noise, err) != 0)
+        goto done;
+    sp.run.noise = noise;
     sp.prompts = x.prompts;
     sp.n_prompts = p->n_prompts;
     sp.settings = x.settings;
@@ -152,5 +177,6 @@ struct store *run_open_store(const struct plan *p, struct backend *b, const char
 done:
     parts_free(&x);
     free(json);
+    free(noise);
     return s;
 }

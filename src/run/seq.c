@@ -8,6 +8,16 @@
 
 enum { TEXT_MAX = 256 << 20 };
 
+int run_node_new(struct backend *b, const struct arith_noise *z, struct idem_err *err)
+{
+    if (!z || arith_noise_is_none(z))
+        return b->ops->node_new(b, err);
+    if (!b->ops->node_new_noisy)
+        return err_set(err, IDEM_ERR_UNSUPPORTED, "the backend '%s' cannot add noise to its "
+                       "arithmetic; leave the noise out, or use the built-in engine", b->ops->name);
+    return b->ops->node_new_noisy(b, z, err);
+}
+
 struct sampler *run_seq_sampler(struct backend *b, size_t n_vocab, size_t *n_ends,
                                 struct idem_err *err)
 {
@@ -41,7 +51,7 @@ struct run_seq *run_seq_new(const struct rec_settings *set, const int32_t *promp
         return NULL;
     }
     *s = (struct run_seq){.set = set, .prompt = prompt, .n_prompt = n_prompt, .n_top = n_top,
-                          .context = context, .out.score = NAN};
+                          .context = context, .noise = rec_noise(set, seed), .out.score = NAN};
     memcpy(context, prompt, n_prompt * sizeof *prompt);
     buf_init(&s->text, TEXT_MAX);
     sample_key_init(&s->key, seed, key_prompt, n_key_prompt, sample);
@@ -194,6 +204,7 @@ struct run_seq *run_seq_clone(const struct run_seq *s, struct idem_err *err)
         return NULL;
     }
     *c = (struct run_seq){.set = s->set, .prompt = s->prompt, .n_prompt = s->n_prompt, .key = s->key,
+                          .noise = s->noise,
                           .n_top = s->n_top, .tag = s->tag, .last = s->last,
                           .cap_tokens = n, .started = s->started};
     c->out.score = s->out.score;

@@ -21,6 +21,7 @@ struct run_seq {
     struct sample_key key;           /* position moves with the output */
     uint32_t n_top;                  /* 0: nothing is captured but the tokens */
     size_t tag;                      /* the caller's own number */
+    struct arith_noise noise;        /* of set under the seed: of every forward pass for it */
 
     struct rec_output out;           /* grows; tokens[].top are set once it has ended */
     struct rec_token last;           /* the newest token; its top points into tops */
@@ -34,6 +35,8 @@ struct run_seq {
     struct idem_err err;             /* of the newest draw */
 };
 
+/* An empty prefix with this noise added (z NULL or none: without). -1: error. */
+int run_node_new(struct backend *b, const struct arith_noise *z, struct idem_err *err);
 /* A sampler that knows which tokens of b end a text; *n_ends: how many. */
 struct sampler *run_seq_sampler(struct backend *b, size_t n_vocab, size_t *n_ends,
                                 struct idem_err *err);

@@ -87,7 +87,7 @@ static struct node *node_arrive(struct run_walk *w, struct branch *br, struct id
         return NULL;
     }
     n->handle = from ? w->b->ops->fork(w->b, from->handle, from->len, err)
-                     : w->b->ops->node_new(w->b, err);
+                     : run_node_new(w->b, &br->seqs->noise, err);
     if (n->handle >= 0) {
         n->len = from ? from->len : 0;
         n->n_waiting = 1;

@@ -41,7 +41,7 @@ struct run_walk_options {
 struct run_walk;
 struct run_walk *run_walk_open(struct backend *b, const struct run_walk_options *o,
                                struct idem_err *err);
-/* n sequences with one and the same prompt: one root for all. The walk takes them over, also
+/* n sequences with one and the same prompt and noise: one root for all. The walk takes them over, also
  * when it fails. Each was made by malloc and run_seq_init. */
 int run_walk_add(struct run_walk *w, struct run_seq *const *seqs, size_t n, struct idem_err *err);
 /* Until feed has no more and all have ended. On error err names no trial; run_walk_culprit does. */

@@ -28,7 +28,7 @@
 #include "base/err.h"
 #include "record/record.h"
 
-#define STORE_SCHEMA 2   /* grows when the tables change; older files are read, newer ones refused */
+#define STORE_SCHEMA 3   /* grows when the tables change; older files are read, newer ones refused */
 
 /* ---- what a run is (written once, when the file is created) -------------------------------- */
 
@@ -45,7 +45,7 @@ struct store_run {
     const char *idem_version;      /* "0.1.0" */
     const char *backend, *backend_version;   /* "local", "0.1.0" */
     const char *numerics;          /* "idem-numerics-1/q8" */
-    const char *noise;             /* added numerical noise, "none" */
+    const char *noise;             /* the kinds of added noise among the settings, "none" if there are none */
     const char *sampler;           /* of the base setting: "hf" "llama.cpp" "ollama" */
     const char *model_name, *model_path, *model_digest, *model_arch, *model_tokenizer;
     const char *model_chat_family; /* "" if none */

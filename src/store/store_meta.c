@@ -186,18 +186,24 @@ static void row_setting(struct reader *r, size_t i)
     v->settings.length_penalty = get_d(r);
     v->settings.early_stopping =
         (enum rec_early_stopping)get_name(r, early_name, REC_EARLY_STOPPING_NEVER + 1);
+    struct arith_noise z;
+    if (arith_noise_parse(get_s(r), &z, NULL) != 0)
+        r->ok = false;
+    else
+        v->settings.noise = arith_noise_pack(&z);
 }
 
-/* Schema 1 knew Hugging Face's sampling alone, without these. */
+/* Schema 1 knew Hugging Face's sampling alone, without these; 2 no noise. */
 #define SETTINGS_1 \
     "SELECT setting, name, factor, level, do_sample, temperature, top_k, top_p, min_p," \
     " repetition_penalty, no_repeat_ngram_size, max_new_tokens, num_return_sequences, stop"
 static const char settings_sql_1[] =
-    SETTINGS_1 ", 'hf', 1, 0, 0, 0, 0, 0, 1, 1, 'false' FROM settings ORDER BY setting";
-static const char settings_sql[] =
-    SETTINGS_1 ", sampler, typical_p, epsilon_cutoff, eta_cutoff, presence_penalty,"
+    SETTINGS_1 ", 'hf', 1, 0, 0, 0, 0, 0, 1, 1, 'false', 'none' FROM settings ORDER BY setting";
+#define SETTINGS_2 \
+    SETTINGS_1 ", sampler, typical_p, epsilon_cutoff, eta_cutoff, presence_penalty," \
     " frequency_penalty, min_new_tokens, num_beams, length_penalty, early_stopping"
-    " FROM settings ORDER BY setting";
+static const char settings_sql_2[] = SETTINGS_2 ", 'none' FROM settings ORDER BY setting";
+static const char settings_sql[] = SETTINGS_2 ", noise FROM settings ORDER BY setting";
 
 static void row_host(struct reader *r, size_t i)
 {
@@ -313,7 +319,7 @@ int store_meta_load(struct store *s, struct idem_err *err)
     } t[] = {
         {"prompts", "SELECT prompt, id, kind, system, text, chat, tokens FROM prompts ORDER BY prompt",
          (void **)&s->prompts, &s->n_prompts, sizeof *s->prompts, row_prompt},
-        {"settings", s->schema == 1 ? settings_sql_1 : settings_sql,
+        {"settings", s->schema == 1 ? settings_sql_1 : s->schema == 2 ? settings_sql_2 : settings_sql,
          (void **)&s->settings, &s->n_settings, sizeof *s->settings, row_setting},
         {"hosts", "SELECT host, name, threads, batch, chunk, cache FROM hosts ORDER BY host",
          (void **)&s->hosts, &s->n_hosts, sizeof *s->hosts, row_host},

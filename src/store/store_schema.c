@@ -33,7 +33,8 @@ static const char schema_sql[] =
     " stop TEXT NOT NULL, sampler TEXT NOT NULL, typical_p REAL NOT NULL,"
     " epsilon_cutoff REAL NOT NULL, eta_cutoff REAL NOT NULL, presence_penalty REAL NOT NULL,"
     " frequency_penalty REAL NOT NULL, min_new_tokens INTEGER NOT NULL,"
-    " num_beams INTEGER NOT NULL, length_penalty REAL NOT NULL, early_stopping TEXT NOT NULL);"
+    " num_beams INTEGER NOT NULL, length_penalty REAL NOT NULL, early_stopping TEXT NOT NULL,"
+    " noise TEXT NOT NULL);"
     "CREATE TABLE hosts ("
     " host INTEGER PRIMARY KEY, name TEXT NOT NULL, threads INTEGER NOT NULL,"
     " batch INTEGER NOT NULL, chunk INTEGER NOT NULL, cache TEXT NOT NULL);"
@@ -155,6 +156,9 @@ static int put_setting(struct store *s, sqlite3_stmt *q, size_t i, const struct 
                        struct idem_err *err)
 {
     const struct rec_settings *r = &v->settings;
+    struct arith_noise z = rec_noise(r, 0);
+    char noise[ARITH_NOISE_TEXT];
+    arith_noise_text(&z, noise);
     struct buf stop;
     buf_init(&stop, (size_t)1 << 20);
     struct json j = {.out = &stop};
@@ -187,6 +191,7 @@ static int put_setting(struct store *s, sqlite3_stmt *q, size_t i, const struct 
     bind_i(&b, r->num_beams);
     bind_d(&b, r->length_penalty);
     bind_s(&b, rec_early_stopping_name(r->early_stopping));
+    bind_s(&b, noise);
     int rc = stop.failed ? err_memory(err, "stop texts", stop.max)
                          : store_sql_run(s, q, "write the settings", err);
     buf_release(&stop);
@@ -196,7 +201,7 @@ static int put_setting(struct store *s, sqlite3_stmt *q, size_t i, const struct 
 static int put_settings(struct store *s, const struct store_plan *p, struct idem_err *err)
 {
     sqlite3_stmt *q = store_sql_prepare(
-        s, "INSERT INTO settings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", err);
+        s, "INSERT INTO settings VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", err);
     if (!q)
         return -1;
     int rc = 0;

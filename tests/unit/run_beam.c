@@ -260,7 +260,7 @@ static void numbers_of_path(struct backend *b, const struct search *s, size_t li
         memcpy(ids, s->prompt, n * sizeof *ids);
         for (size_t k = 0; k < out[i].n_tokens; k++)
             ids[n++] = out[i].tokens[k].id;
-        assert_int_equal(run_score(b, ids, n, 3, &hosts[0], NULL, &score, &err), 0);
+        assert_int_equal(run_score(b, ids, n, 3, &hosts[0], NULL, NULL, &score, &err), 0);
         assert_true(isnan(score.score));
         for (size_t k = 0; k < out[i].n_tokens; k++) {
             const struct rec_token *x = &out[i].tokens[k], *y = &score.tokens[s->n_prompt + k];

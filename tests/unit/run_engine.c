@@ -54,7 +54,7 @@ static void test_digest(void **state)
         for (size_t h = 0; h < N_HOSTS; h++) {
             struct idem_err err = {0};
             size_t n = 0;
-            if (run_digest(b, ids, lengths[k], 10, &hosts[h], NULL, h ? hex : ref, &n, &err))
+            if (run_digest(b, ids, lengths[k], 10, &hosts[h], NULL, NULL, h ? hex : ref, &n, &err))
                 fail_msg("%s", err.msg);
             assert_true(n > lengths[k] && n <= lengths[k] + 10);
             if (h)

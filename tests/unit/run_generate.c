@@ -379,7 +379,7 @@ static void test_digest(void **state)
                 }
             }
             digest_final(&d, expected);
-            if (run_digest(&f->base, ids, lengths[k], 8, &hosts[h], NULL, hex, &n, &err))
+            if (run_digest(&f->base, ids, lengths[k], 8, &hosts[h], NULL, NULL, hex, &n, &err))
                 fail_msg("%s", err.msg);
             assert_string_equal(hex, expected);
             assert_int_equal(n, n_expected);
@@ -399,7 +399,7 @@ static void test_score(void **state)
         struct fake *f = fake_open();
         struct rec_output o;
         struct idem_err err = {0};
-        if (run_score(&f->base, prompt, N_PROMPT, 3, &hosts[h], NULL, &o, &err))
+        if (run_score(&f->base, prompt, N_PROMPT, 3, &hosts[h], NULL, NULL, &o, &err))
             fail_msg("%s", err.msg);
         assert_int_equal(o.n_tokens, N_PROMPT);
         assert_true(isnan(o.tokens[0].logprob) && o.tokens[0].n_top == 0);
@@ -423,9 +423,9 @@ static void test_score(void **state)
     struct rec_output o;
     struct idem_err err = {0};
     const int32_t wrong[] = {3, FAKE_VOCAB};
-    assert_int_equal(run_score(&f->base, wrong, 2, 3, &hosts[0], NULL, &o, &err), -1);
+    assert_int_equal(run_score(&f->base, wrong, 2, 3, &hosts[0], NULL, NULL, &o, &err), -1);
     assert_non_null(strstr(err.msg, "token 1 has the id 48"));
-    assert_int_equal(run_score(&f->base, wrong, 0, 3, &hosts[0], NULL, &o, &err), -1);
+    assert_int_equal(run_score(&f->base, wrong, 0, 3, &hosts[0], NULL, NULL, &o, &err), -1);
     fake_close(&f->base);
 }
 
