@@ -84,9 +84,9 @@ INLINE __m256i dot_block(enum qtype type, const __m256i u[8], const struct scale
     return sum;
 }
 
-/* Eight rows against T tokens. next: the group to ask for meanwhile, or NULL. */
+/* Eight rows against T tokens. */
 INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct group *g, size_t nb,
-                    const struct kern_q8 *x, size_t n_rows, const uint8_t *next, size_t share)
+                    const struct kern_q8 *x, size_t n_rows, struct ahead next)
 {
     __m256i rows = lane_mask(0, (int)n_rows);
     __m256 acc[8];
@@ -95,8 +95,7 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
     for (size_t b = 0; b < nb; b++) {
         __m256i u[8];
         struct scales k = load_scales(type, g->s, b);
-        if (next)
-            prefetch(next, share, b);
+        prefetch(next, b);
         load_quants(type, g->q + b * q_bytes_of(type), g->h + b * h_bytes_of(type), u);
         for (int t = 0; t < T; t++) {
             const struct kern_q8 *a = &x[(size_t)t * nb + b];

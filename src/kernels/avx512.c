@@ -96,9 +96,9 @@ INLINE __m512i dot_block16(enum qtype type, const __m512i u[8], const struct sca
     return sum;
 }
 
-/* Sixteen rows against T tokens. next: the bytes to ask for meanwhile, or NULL. */
+/* Sixteen rows against T tokens. */
 INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct group g[2], size_t nb,
-                    const struct kern_q8 *x, size_t n_rows, const uint8_t *next, size_t share)
+                    const struct kern_q8 *x, size_t n_rows, struct ahead next)
 {
     __mmask16 rows = (__mmask16)((1u << n_rows) - 1);
     __m512 acc[8];
@@ -107,8 +107,7 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
     for (size_t b = 0; b < nb; b++) {
         __m512i u[8];
         struct scales16 k = load_scales16(type, g, b);
-        if (next)
-            prefetch(next, share, b);
+        prefetch(next, b);
         load_quants16(type, g, b, u);
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++) {

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * matmul_q8 out of tiles. Included once by an instruction set's file, which first defines
  *
- *   tile_q8(type, T, y, ldy, g, nb, x, n_rows, next, share)
- *       MATMUL_GROUPS groups g[] of rows, of which n_rows are stored, against T tokens; next, if not
- *       NULL: the bytes of the next groups, to ask for by prefetch()
+ *   tile_q8(type, T, y, ldy, g, nb, x, n_rows, next)
+ *       MATMUL_GROUPS groups g[] of rows, of which n_rows are stored, against T tokens; next: what to
+ *       prefetch() meanwhile
  *   MATMUL_GROUPS, MATMUL_TILES   such as TILE(4) TILE(1), the largest first: MATMUL_TOKENS */
 #ifndef KERNELS_MATMUL_TEMPLATE_H
 #define KERNELS_MATMUL_TEMPLATE_H
 
 #include "kernels/simd.h"
 
-enum {
-    TOKENS_KEPT_BYTES = 192 * 1024,        /* of activations that should stay in the L2 cache */
-    FEW_TOKENS = 8                         /* so few that waiting for weights is most of the work */
-};
+enum { TOKENS_KEPT_BYTES = 192 * 1024 };   /* of activations that should stay in the L2 cache */
 
 /* Where too few groups are left for a tile, its first one stands in for the others, whose rows are
  * not stored. */
@@ -21,7 +18,8 @@ INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern
                         const struct kern_q8 *x, size_t n_tokens, size_t group0, size_t group1)
 {
     struct pack_layout l = pack_layout(type, w->n_cols);
-    size_t nb = w->n_cols / KERN_BLOCK, share = MATMUL_GROUPS * l.group_bytes / nb + 1;
+    size_t nb = w->n_cols / KERN_BLOCK, set_bytes = MATMUL_GROUPS * l.group_bytes;
+    struct ahead next = {.share = set_bytes / nb + 1, .l1 = set_bytes <= AHEAD_IN_L1};
     size_t step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / MATMUL_TOKENS * MATMUL_TOKENS;
     if (step < MATMUL_TOKENS)
         step = MATMUL_TOKENS;
@@ -34,11 +32,10 @@ INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern
             for (size_t i = 0; i < MATMUL_GROUPS; i++)
                 g[i] = group_at(w, &l, i < n ? gi + i : gi);
             n = left < n * KERN_ROWS ? left : n * KERN_ROWS;
-            bool more = n_tokens <= FEW_TOKENS && left >= 2 * MATMUL_GROUPS * KERN_ROWS;
-            const uint8_t *next = more ? g[0].q + MATMUL_GROUPS * l.group_bytes : NULL;
+            next.at = left >= 2 * MATMUL_GROUPS * KERN_ROWS ? g[0].q + set_bytes : NULL;
 #define TILE(T)                                                                                  \
-            for (; t + (T) <= t1; t += (T))                                                      \
-                tile_q8(type, T, y + t * ldy + row, ldy, g, nb, x + t * nb, n, next, share);
+            for (; t + (T) <= t1; t += (T), next.at = NULL)                                      \
+                tile_q8(type, T, y + t * ldy + row, ldy, g, nb, x + t * nb, n, next);
             MATMUL_TILES
 #undef TILE
         }

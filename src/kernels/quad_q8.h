@@ -118,7 +118,7 @@ INLINE void store_rows(float *y, size_t n, f4 lo, f4 hi)
 
 /* Eight rows against T tokens. */
 INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct group *g, size_t nb,
-                    const struct kern_q8 *x, size_t n_rows, const uint8_t *next, size_t share)
+                    const struct kern_q8 *x, size_t n_rows, struct ahead next)
 {
     f4 acc[4][2];
     for (int t = 0; t < T; t++)
@@ -126,8 +126,7 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
     for (size_t b = 0; b < nb; b++) {
         b16 u[2][8];
         struct scales k[2];
-        if (next)
-            prefetch(next, share, b);
+        prefetch(next, b);
 #pragma GCC unroll 2
         for (size_t i = 0; i < 2; i++) {
             k[i] = load_scales(type, g->s, b, i);

@@ -57,13 +57,26 @@ INLINE int32_t offset_of(enum qtype type)
          : type == QTYPE_Q3_K ? 4 : 0;
 }
 
-/* Asks for block b's share of the next group's bytes. The areas of a group are short streams,
- * too short for the hardware to run ahead of: decoding is bound by memory, and this makes it
- * about twice as fast. No value is read, so no bit depends on it. */
-INLINE void prefetch(const uint8_t *next, size_t share, size_t b)
+/* The bytes of the next groups, to ask for while these are multiplied: their areas are short
+ * streams, too short for the hardware to run ahead of, and decoding is bound by memory. A share is
+ * asked for with each block. No value is read, so no bit depends on it. */
+struct ahead {
+    const uint8_t *at;   /* NULL: nothing is asked for */
+    size_t share;        /* bytes per block */
+    bool l1;             /* few enough to wait in the L1 cache; else they would push each other out */
+};
+
+enum { AHEAD_IN_L1 = 16 * 1024 };
+
+INLINE void prefetch(struct ahead next, size_t b)
 {
-    for (size_t i = b * share; i < (b + 1) * share; i += 64)
-        __builtin_prefetch(next + i);
+    if (!next.at)
+        return;
+    for (size_t i = (b * next.share + 63) / 64 * 64; i < (b + 1) * next.share; i += 64)
+        if (next.l1)
+            __builtin_prefetch(next.at + i, 0, 3);
+        else
+            __builtin_prefetch(next.at + i, 0, 2);
 }
 
 #endif
