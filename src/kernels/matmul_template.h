@@ -19,7 +19,6 @@ INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern
 {
     struct pack_layout l = pack_layout(type, w->n_cols);
     size_t nb = w->n_cols / KERN_BLOCK, set_bytes = MATMUL_GROUPS * l.group_bytes;
-    struct ahead next = {.share = set_bytes / nb + 1, .l1 = set_bytes <= AHEAD_IN_L1};
     size_t step = TOKENS_KEPT_BYTES / (nb * sizeof *x) / MATMUL_TOKENS * MATMUL_TOKENS;
     if (step < MATMUL_TOKENS)
         step = MATMUL_TOKENS;
@@ -32,7 +31,8 @@ INLINE void matmul_type(enum qtype type, float *y, size_t ldy, const struct kern
             for (size_t i = 0; i < MATMUL_GROUPS; i++)
                 g[i] = group_at(w, &l, i < n ? gi + i : gi);
             n = left < n * KERN_ROWS ? left : n * KERN_ROWS;
-            next.at = left >= 2 * MATMUL_GROUPS * KERN_ROWS ? g[0].q + set_bytes : NULL;
+            bool more = left >= 2 * MATMUL_GROUPS * KERN_ROWS;
+            struct ahead next = ahead_of(more ? g[0].q + set_bytes : NULL, set_bytes, nb);
 #define TILE(T)                                                                                  \
             for (; t + (T) <= t1; t += (T), next.at = NULL)                                      \
                 tile_q8(type, T, y + t * ldy + row, ldy, g, nb, x + t * nb, n, next);

@@ -68,6 +68,12 @@ struct ahead {
 
 enum { AHEAD_IN_L1 = 16 * 1024 };
 
+/* at: n_bytes that follow, for nb blocks of the current ones. */
+INLINE struct ahead ahead_of(const uint8_t *at, size_t n_bytes, size_t nb)
+{
+    return (struct ahead){at, n_bytes / nb + 1, n_bytes <= AHEAD_IN_L1};
+}
+
 INLINE void prefetch(struct ahead next, size_t b)
 {
     if (!next.at)

@@ -85,13 +85,12 @@ INLINE void noise_q8(enum qtype type, float *y, size_t ldy, const struct kern_ma
                      const struct kern_order *o, struct noise_block *blocks)
 {
     struct pack_layout l = pack_layout(type, w->n_cols);
-    size_t nb = w->n_cols / KERN_BLOCK, share = l.group_bytes / nb + 1;
+    size_t nb = w->n_cols / KERN_BLOCK;
     for (size_t gi = group0; gi < group1; gi++) {
         const struct group g = group_at(w, &l, gi);
-        bool more = gi + 1 < group1;
+        struct ahead next = ahead_of(gi + 1 < group1 ? g.q + l.group_bytes : NULL, l.group_bytes, nb);
         for (size_t b = 0; b < nb; b++) {
-            if (more)
-                prefetch(g.q + l.group_bytes, share, b);
+            prefetch(next, b);
             blocks[b].k = load_scales(type, g.s, b);
             load_quants(type, g.q + b * q_bytes_of(type), g.h + b * h_bytes_of(type), blocks[b].u);
         }
