@@ -150,8 +150,8 @@ static void print_text(struct buf *out, const struct experiment *e, const struct
     cli_duration(time, x->seconds);
     cli_bytes(disk, x->disk_bytes);
     buf_addf(out, "%s: %s\n\n", p->name, p->title);
-    if (p->n_prompts < p->n_prompts_declared)
-        buf_addf(out, "quick look: %zu of %zu prompts\n", p->n_prompts, p->n_prompts_declared);
+    if (p->n_bases < p->n_prompts_declared)
+        buf_addf(out, "quick look: %zu of %zu prompts\n", p->n_bases, p->n_prompts_declared);
     buf_addf(out, "model      %s\nsha256     %s\nnumerics   %s\nplan       %s\n\n", e->model_path.data,
              p->model_digest, p->numerics, p->digest);
     buf_addf(out, "%zu prompts, %zu settings, %zu host states, %zu seeds, %zu claims\n\nsettings\n",

@@ -9,6 +9,7 @@
 static const enum rec_purpose purpose_order[PLAN_N_PURPOSES] = {
     REC_PURPOSE_CONTROL_IDENTICAL, REC_PURPOSE_CONTROL_SEED, REC_PURPOSE_CONTROL_CAPTURE,
     REC_PURPOSE_CONTROL_VARY, REC_PURPOSE_REPEATS, REC_PURPOSE_HOSTS, REC_PURPOSE_SEEDS,
+    REC_PURPOSE_PERTURBED,
 };
 
 static int trial_key(const struct plan *p, struct rec_trial *t, struct idem_err *err)
@@ -28,7 +29,7 @@ static int trial_key(const struct plan *p, struct rec_trial *t, struct idem_err 
     digest_u64(&d, t->n_top);
     digest_u64(&d, t->purpose);
     digest_u64(&d, t->repeat);
-    if (t->purpose != REC_PURPOSE_SEEDS) {   /* a computation of its own, in this host state */
+    if (!rec_purpose_shares(t->purpose)) {   /* a computation of its own, in this host state */
         digest_u64(&d, h->threads);
         digest_u64(&d, h->batch);
         digest_u64(&d, h->chunk);
@@ -53,14 +54,15 @@ static size_t add(const struct plan *p, struct rec_trial *out, size_t n, enum re
     return n;
 }
 
-/* SEEDS: all of a prompt together, since its trials share a prefix tree. */
-static size_t add_seeds(const struct plan *p, struct rec_trial *out, size_t n)
+/* SEEDS, PERTURBED: all of a prompt together, since its trials share a prefix tree. */
+static size_t add_shared(const struct plan *p, struct rec_trial *out, size_t n,
+                         enum rec_purpose purpose)
 {
-    const struct plan_part *part = &p->intern->parts[REC_PURPOSE_SEEDS];
+    const struct plan_part *part = &p->intern->parts[purpose];
     for (size_t i = 0; i < part->n_prompts; i++)
         for (size_t j = 0; j < part->n_settings; j++)
             for (size_t k = 0; k < part->n_seeds; k++)
-                n = add(p, out, n, REC_PURPOSE_SEEDS, part->prompts[i], part->settings[j], 0, k, 0);
+                n = add(p, out, n, purpose, part->prompts[i], part->settings[j], 0, k, 0);
     return n;
 }
 
@@ -84,8 +86,8 @@ static size_t add_all(const struct plan *p, struct rec_trial *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < PLAN_N_PURPOSES; i++)
-        n = purpose_order[i] == REC_PURPOSE_SEEDS ? add_seeds(p, out, n)
-                                                  : add_fresh(p, out, n, purpose_order[i]);
+        n = rec_purpose_shares(purpose_order[i]) ? add_shared(p, out, n, purpose_order[i])
+                                                 : add_fresh(p, out, n, purpose_order[i]);
     return n;
 }
 
@@ -152,6 +154,42 @@ int plan_expand(struct plan *p, const char *model_digest, const char *numerics,
 
 /* ---- the plan as JSON ------------------------------------------------------------------------ */
 
+/* What of a prompt is told only where there is something to tell. */
+static void json_prompt_more(struct json *j, const struct plan_prompt *q)
+{
+    if (q->n_attributes) {
+        json_key(j, "attributes"), json_begin(j, '{');
+        for (size_t k = 0; k < q->n_attributes; k++)
+            json_key(j, q->attributes[k].name), json_strz(j, q->attributes[k].value);
+        json_end(j);
+    }
+    if (q->body_from > 0 || q->body_to < strlen(q->text)) {
+        json_key(j, "body"), json_begin(j, '[');
+        json_u64(j, q->body_from), json_u64(j, q->body_to);
+        json_end(j);
+    }
+    if (q->perturbation != PLAN_UNPERTURBED) {
+        json_key(j, "base"), json_u64(j, q->base);
+        json_key(j, "perturbation"), json_u64(j, q->perturbation);
+    }
+}
+
+static void json_perturbations(struct json *j, const struct plan *p)
+{
+    json_key(j, "perturbations"), json_begin(j, '[');
+    for (size_t i = 0; i < p->n_perturbations; i++) {
+        json_begin(j, '{');
+        json_key(j, "name"), json_strz(j, p->perturbations[i].name);
+        json_key(j, "seed");
+        if (p->perturbations[i].random)
+            json_u64(j, p->perturbations[i].seed);
+        else
+            json_null(j);
+        json_end(j);
+    }
+    json_end(j);
+}
+
 static void json_prompts(struct json *j, const struct plan *p)
 {
     json_begin(j, '[');
@@ -171,6 +209,7 @@ static void json_prompts(struct json *j, const struct plan *p)
                 json_key(j, q->chat_vars[k].name), json_strz(j, q->chat_vars[k].value);
             json_end(j);
         }
+        json_prompt_more(j, q);
         json_end(j);
     }
     json_end(j);
@@ -251,6 +290,8 @@ char *plan_json(const struct plan *p)
     for (size_t i = 0; i < p->n_seeds; i++)
         json_u64(&j, p->seeds[i]);
     json_end(&j);
+    if (p->n_perturbations)
+        json_perturbations(&j, p);
     json_key(&j, "prompts"), json_prompts(&j, p);
     json_key(&j, "settings"), json_settings(&j, p);
     json_key(&j, "hosts"), json_hosts(&j, p);

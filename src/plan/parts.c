@@ -95,7 +95,7 @@ static int parse_prompt_part(struct plan_parse *c, struct fy_node *node, const c
                              struct plan_part *part, struct idem_err *err)
 {
     struct plan *p = c->p;
-    uint64_t first = p->n_prompts;
+    uint64_t first = p->n_bases;
     if (node && plan_yaml_is_sequence(node)) {
         int n = plan_yaml_sequence(&c->y, node, what, 1, p->n_prompts_declared, err);
         uint32_t *v = n < 0 ? NULL : arena_array(&p->arena, (size_t)n + 1, sizeof *v);
@@ -113,7 +113,7 @@ static int parse_prompt_part(struct plan_parse *c, struct fy_node *node, const c
                 if (v[k] == i)
                     return plan_yaml_err(&c->y, item, err, "%s names prompt '%s' twice", what,
                                          p->prompts[i].id);
-            if (i < p->n_prompts)
+            if (i < p->n_bases)
                 v[part->n_prompts++] = (uint32_t)i;
         }
         part->n_prompts = part->n_prompts ? part->n_prompts : 1;
@@ -125,7 +125,7 @@ static int parse_prompt_part(struct plan_parse *c, struct fy_node *node, const c
     if (node && !plan_yaml_is_word(node, "all") &&
         plan_yaml_u64(&c->y, node, hint, 1, p->n_prompts_declared, &first, err))
         return -1;
-    part->n_prompts = first < p->n_prompts ? (size_t)first : p->n_prompts;
+    part->n_prompts = first < p->n_bases ? (size_t)first : p->n_bases;
     return all_indices(c, part->n_prompts, &part->prompts, err);
 }
 
@@ -236,6 +236,31 @@ static int parse_controls(struct plan_parse *c, struct fy_node *root, struct ide
     return 0;
 }
 
+/* The perturbed prompts under the settings and seeds that `perturbations` names; all if it does not. */
+static int parse_perturbed(struct plan_parse *c, struct fy_node *root, struct idem_err *err)
+{
+    struct plan *p = c->p;
+    struct plan_part *part = &p->intern->parts[REC_PURPOSE_PERTURBED];
+    struct fy_node *map = plan_yaml_get(root, "perturbations"), *n;
+    uint64_t seeds = p->n_seeds;
+    if (!map)
+        return 0;
+    if (!plan_yaml_is_mapping(map))
+        map = NULL;
+    *part = (struct plan_part){.n_prompts = p->n_prompts - p->n_bases, .count = 1};
+    uint32_t *v = arena_array(&p->arena, part->n_prompts + 1, sizeof *v);
+    if (!v)
+        return err_memory(err, "perturbed prompts", part->n_prompts * sizeof *v);
+    for (size_t i = 0; i < part->n_prompts; i++)
+        v[i] = (uint32_t)(p->n_bases + i);
+    part->prompts = v;
+    if (map && (n = plan_yaml_get(map, "seeds")) && !plan_yaml_is_word(n, "all") &&
+        plan_yaml_u64(&c->y, n, "seeds in perturbations", 1, p->n_seeds, &seeds, err))
+        return -1;
+    part->n_seeds = (size_t)seeds;
+    return parse_setting_part(c, map ? plan_yaml_get(map, "settings") : NULL, "settings in perturbations", part, err);
+}
+
 int plan_parse_parts(struct plan_parse *c, struct fy_node *root, struct idem_err *err)
 {
     static const char *const repeat_keys[] = {"settings", "prompts", "seeds", "count", NULL};
@@ -244,9 +269,9 @@ int plan_parse_parts(struct plan_parse *c, struct fy_node *root, struct idem_err
     struct plan_part *parts = p->intern->parts;
     struct fy_node *n;
     struct plan_part *seeds = &parts[REC_PURPOSE_SEEDS];
-    *seeds = (struct plan_part){.n_prompts = p->n_prompts, .n_settings = p->n_settings,
+    *seeds = (struct plan_part){.n_prompts = p->n_bases, .n_settings = p->n_settings,
                                 .n_seeds = p->n_seeds, .count = 1};
-    if (all_indices(c, p->n_prompts, &seeds->prompts, err) ||
+    if (all_indices(c, p->n_bases, &seeds->prompts, err) ||
         all_indices(c, p->n_settings, &seeds->settings, err))
         return -1;
     if ((n = plan_yaml_get(root, "repeats"))) {
@@ -260,7 +285,7 @@ int plan_parse_parts(struct plan_parse *c, struct fy_node *root, struct idem_err
         if (parse_part(c, n, "hosts", host_keys, &parts[REC_PURPOSE_HOSTS], err))
             return -1;
     }
-    return parse_controls(c, root, err);
+    return parse_perturbed(c, root, err) || parse_controls(c, root, err) ? -1 : 0;
 }
 
 /* ---- claims ------------------------------------------------------------------------------------- */

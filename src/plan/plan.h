@@ -23,7 +23,10 @@
 #include "idem.h"
 #include "record/record.h"
 
-enum { PLAN_N_PURPOSES = REC_PURPOSE_CONTROL_CAPTURE + 1 };
+enum { PLAN_N_PURPOSES = REC_PURPOSE_PERTURBED + 1 };
+#define PLAN_UNPERTURBED UINT32_MAX
+
+struct plan_attribute { const char *name, *value; };   /* what else is known of a prompt */
 
 struct plan_prompt {
     const char *id, *kind;        /* kind: free word such as "fact" */
@@ -33,7 +36,29 @@ struct plan_prompt {
     const char *chat_template;    /* NULL: the model's own; a name or a template (idem.h) */
     const struct idem_chat_var *chat_vars;   /* of the template */
     size_t n_chat_vars;
-    char digest[DIGEST_HEX];      /* of all of these but id and kind: what the key names */
+    size_t body_from, body_to;    /* bytes of text within its format: what is perturbed */
+    const struct plan_attribute *attributes;   /* of unperturbed prompts; a table's columns in order */
+    size_t n_attributes;
+    uint32_t base;                /* index of the unperturbed prompt: its own if it is one */
+    uint32_t perturbation;        /* index in plan.perturbations; PLAN_UNPERTURBED */
+    const char *diff;             /* one line, what the perturbation did; NULL: unperturbed */
+    const char *order;            /* "2,0,1": option 0 was option 2, …; NULL: options were not moved */
+    char digest[DIGEST_HEX];      /* of chat, template and its variables, system and text, and of the
+                                     perturbation: what the key names */
+};
+
+/* One perturbation with one seed (perturb/perturb.h). [0] is identity, the control. */
+struct plan_perturbation {
+    const char *id;               /* "typo:swap/7", "case:upper" */
+    const char *name;             /* "typo:swap" */
+    bool random;                  /* the seed matters; else it is 0 */
+    uint64_t seed;
+    size_t n_applies;             /* to so many prompts */
+};
+
+struct plan_skip {                /* a perturbation that does not apply to a prompt */
+    uint32_t prompt, perturbation;
+    const char *why;
 };
 
 struct plan_setting {
@@ -81,7 +106,12 @@ struct plan {
     const char *title, *question; /* one line; one sentence */
     const char *model;            /* path or catalogue name as in the file */
     size_t n_prompts, n_settings, n_hosts, n_claims, n_seeds, n_trials;
-    struct plan_prompt *prompts;
+    size_t n_bases;               /* prompts[0 .. n_bases) are those of the file, the others are perturbed */
+    struct plan_prompt *prompts;  /* the perturbed ones of one prompt stand together */
+    size_t n_perturbations, n_skips;
+    struct plan_perturbation *perturbations;
+    struct plan_skip *skips;
+    size_t n_same;                /* perturbed prompts with the text of an earlier one of their prompt */
     struct plan_setting *settings;   /* [0] is base */
     struct plan_host *hosts;         /* [0] is where seeds, repeats and controls run */
     struct plan_claim *claims;
@@ -89,7 +119,7 @@ struct plan {
     uint32_t n_top;               /* alternatives kept per token */
     uint32_t n_repeats;           /* computations of each key in REPEATS */
     struct plan_decision decision;
-    size_t n_prompts_declared;    /* n_prompts < this: --limit was used, the run is a quick look */
+    size_t n_prompts_declared;    /* n_bases < this: --limit was used, the run is a quick look */
 
     struct rec_trial *trials;     /* after plan_expand, in the order in which they are to be run */
     size_t n_by_purpose[PLAN_N_PURPOSES];
@@ -117,8 +147,10 @@ int plan_expand(struct plan *p, const char *model_digest, const char *numerics,
  * database keeps it, so that a report needs nothing else. After plan_expand. Shape:
  *   {"name", "hypothesis", "title", "question", "model", "model_digest", "numerics", "digest",
  *    "n_prompts_declared", "n_trials", "n_top", "n_repeats", "seeds": [n, …],
- *    "prompts":  [{"id", "kind", "text", "system"|null, "chat", "chat_template", "chat_vars": {name: value}}, …],
- *                 (the last two if given)
+ *    "perturbations": [{"name", "seed"|null}, …],   (if there are any)
+ *    "prompts":  [{"id", "kind", "text", "system"|null, "chat", "chat_template", "chat_vars": {name: value},
+ *                  "attributes": {name: value}, "body": [from, to], "base": index, "perturbation": index}, …],
+ *                 (from chat_template on: if given)
  *    "settings": [{"id", "factor"|null, "level"|null, "values": {hyperparameter: value, …}}, …],
  *    "hosts":    [{"id", "threads", "batch", "chunk", "cache"}, …],
  *    "claims":   [{"id", "text", "factor", "settings": [index, …], "levels": ["0.1", …]}, …],

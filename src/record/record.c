@@ -39,7 +39,7 @@ const char *rec_purpose_name(enum rec_purpose p)
 {
     static const char *const names[] = {
         "seeds", "repeats", "hosts", "control:identical", "control:vary", "control:seed",
-        "control:capture",
+        "control:capture", "perturbed",
     };
     return names[p];
 }

@@ -244,7 +244,7 @@ static int read_trial(struct store_cursor *c, struct rec_trial *t, struct idem_e
     if (!column_hex(q, 1, false, t->key))
         return bad_trial(c, t->index, "its key is no SHA-256", err);
     if (!store_parse_name((const char *)sqlite3_column_text(q, 2), purpose_name,
-                          REC_PURPOSE_CONTROL_CAPTURE + 1, &purpose))
+                          REC_PURPOSE_PERTURBED + 1, &purpose))
         return bad_trial(c, t->index, "its purpose is unknown", err);
     t->purpose = (enum rec_purpose)purpose;
     const struct store *s = c->s;
