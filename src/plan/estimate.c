@@ -57,7 +57,7 @@ void plan_estimate(const struct plan *p, const uint32_t *prompt_tokens,
     uint64_t last_seed = 0;
     for (size_t i = 0; i < p->n_trials; i++) {
         const struct rec_trial *t = &p->trials[i];
-        bool seeds = t->purpose == REC_PURPOSE_SEEDS;
+        bool seeds = rec_purpose_shares(t->purpose);
         uint32_t batch = p->hosts[t->host].state.batch;
         const struct rec_settings *set = &p->settings[t->setting].values;
         uint64_t decode = (uint64_t)set->max_new_tokens * set->num_beams;
@@ -70,7 +70,7 @@ void plan_estimate(const struct plan *p, const uint32_t *prompt_tokens,
         struct arith_noise z = rec_noise(set, t->seed);
         bool same = set->noise == last_noise && (t->seed == last_seed || !arith_noise_is_seeded(&z));
         if (seeds && t->prompt == last_prompt && (same || !set->noise))
-            prefill = 0;          /* a prompt's SEEDS trials compute it once, and once for each noise */
+            prefill = 0;          /* the trials that share compute a prompt once, and once for each noise */
         if (seeds) {
             last_prompt = t->prompt;
             last_noise = set->noise;

@@ -26,8 +26,6 @@
 enum { PLAN_N_PURPOSES = REC_PURPOSE_PERTURBED + 1 };
 #define PLAN_UNPERTURBED UINT32_MAX
 
-struct plan_attribute { const char *name, *value; };   /* what else is known of a prompt */
-
 struct plan_prompt {
     const char *id, *kind;        /* kind: free word such as "fact" */
     const char *text;             /* UTF-8, not empty */
@@ -37,7 +35,7 @@ struct plan_prompt {
     const struct idem_chat_var *chat_vars;   /* of the template */
     size_t n_chat_vars;
     size_t body_from, body_to;    /* bytes of text within its format: what is perturbed */
-    const struct plan_attribute *attributes;   /* of unperturbed prompts; a table's columns in order */
+    const struct rec_attribute *attributes;    /* of unperturbed prompts; a table's columns in order */
     size_t n_attributes;
     uint32_t base;                /* index of the unperturbed prompt: its own if it is one */
     uint32_t perturbation;        /* index in plan.perturbations; PLAN_UNPERTURBED */

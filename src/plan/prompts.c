@@ -203,7 +203,7 @@ static int parse_attributes(struct plan_parse *c, const struct plan_yaml *y, str
         return plan_yaml_err(y, map, err, "attributes of prompt '%s' must be names with values", q->id);
     while (plan_yaml_pair(map, &at, &key, &value))
         q->n_attributes++;
-    struct plan_attribute *v = arena_array(a, q->n_attributes + 1, sizeof *v);
+    struct rec_attribute *v = arena_array(a, q->n_attributes + 1, sizeof *v);
     if (!v)
         return err_memory(err, "attributes", q->n_attributes * sizeof *v);
     q->attributes = v;
@@ -365,7 +365,7 @@ static const char *cell_word(struct plan_parse *c, const struct table *t, size_t
     return NULL;
 }
 
-static int parse_row(struct plan_parse *c, const struct table *t, size_t row, const struct plan_attribute *names,
+static int parse_row(struct plan_parse *c, const struct table *t, size_t row, const struct rec_attribute *names,
                      struct plan_prompt *q, struct idem_err *err)
 {
     const char **cells = t->t.cells + row * t->t.n_columns;
@@ -376,11 +376,11 @@ static int parse_row(struct plan_parse *c, const struct table *t, size_t row, co
     q->text = cells[t->text];
     if (!q->text[0] || strlen(q->text) > PLAN_MAX_TEXT)
         return row_err(t, row, err, q->text[0] ? "its text is longer than 1048576 bytes" : "its text is empty");
-    struct plan_attribute *v = arena_array(&c->p->arena, n, sizeof *v);
+    struct rec_attribute *v = arena_array(&c->p->arena, n, sizeof *v);
     if (!v)
         return err_memory(err, "attributes", n * sizeof *v);
     for (size_t i = 0; i < n; i++)
-        v[i] = (struct plan_attribute){names[i].name, cells[i]};
+        v[i] = (struct rec_attribute){names[i].name, cells[i]};
     q->attributes = v;
     q->n_attributes = n;
     return put_in_format(c, t->format, q, err) || plan_prompt_digest(q, err) ? -1 : 0;
@@ -392,7 +392,7 @@ static int parse_rows(struct plan_parse *c, const struct table *t, struct fy_nod
     if (t->t.n_rows > PLAN_MAX_PROMPTS)
         return plan_yaml_err(&c->y, at, err, "the table has %zu rows; allowed: at most %d", t->t.n_rows,
                              PLAN_MAX_PROMPTS);
-    struct plan_attribute *names = arena_array(&p->arena, t->t.n_columns, sizeof *names);
+    struct rec_attribute *names = arena_array(&p->arena, t->t.n_columns, sizeof *names);
     p->prompts = arena_array(&p->arena, t->t.n_rows, sizeof *p->prompts);
     if (!p->prompts || !names)
         return err_memory(err, "prompts", t->t.n_rows * sizeof *p->prompts);

@@ -118,6 +118,9 @@ struct rec_trial {
     uint32_t n_top;                 /* alternatives kept per token; 0: log-probabilities not captured */
 };
 
+/* What else is known of a prompt: "s_pop", "72". */
+struct rec_attribute { const char *name, *value; };
+
 void rec_output_release(struct rec_output *o);      /* zeroes; NULL arrays are fine */
 const char *rec_stop_name(enum rec_stop s);         /* "eos" "stop" "length" */
 const char *rec_sampler_name(enum rec_sampler s);   /* "hf" "llama.cpp" "ollama" */

@@ -48,6 +48,8 @@ struct parts {   /* arrays that store_open_run reads and nobody keeps */
     struct store_setting *settings;
     struct store_host *hosts;
     struct store_claim *claims;
+    struct store_perturbation *perturbations;
+    struct store_skip *skips;
 };
 
 static int parts_alloc(struct parts *x, const struct plan *p)
@@ -56,7 +58,9 @@ static int parts_alloc(struct parts *x, const struct plan *p)
     x->settings = calloc(p->n_settings + 1, sizeof *x->settings);
     x->hosts = calloc(p->n_hosts + 1, sizeof *x->hosts);
     x->claims = calloc(p->n_claims + 1, sizeof *x->claims);
-    return x->prompts && x->settings && x->hosts && x->claims ? 0 : -1;
+    x->perturbations = calloc(p->n_perturbations + 1, sizeof *x->perturbations);
+    x->skips = calloc(p->n_skips + 1, sizeof *x->skips);
+    return x->prompts && x->settings && x->hosts && x->claims && x->perturbations && x->skips ? 0 : -1;
 }
 
 static void parts_free(struct parts *x)
@@ -65,6 +69,8 @@ static void parts_free(struct parts *x)
     free(x->settings);
     free(x->hosts);
     free(x->claims);
+    free(x->perturbations);
+    free(x->skips);
 }
 
 static void parts_fill(struct parts *x, const struct plan *p)
@@ -73,7 +79,17 @@ static void parts_fill(struct parts *x, const struct plan *p)
         x->prompts[i] = (struct store_prompt){
             .id = p->prompts[i].id, .kind = p->prompts[i].kind, .system = p->prompts[i].system,
             .text = p->prompts[i].text, .chat = p->prompts[i].chat,
+            .attributes = p->prompts[i].attributes, .n_attributes = p->prompts[i].n_attributes,
+            .perturbed = p->prompts[i].perturbation + 1u,   /* PLAN_UNPERTURBED + 1 is 0 */
+            .base = p->prompts[i].base, .diff = p->prompts[i].diff, .option_order = p->prompts[i].order,
         };
+    for (size_t i = 0; i < p->n_perturbations; i++)
+        x->perturbations[i] = (struct store_perturbation){
+            .name = p->perturbations[i].name, .random = p->perturbations[i].random,
+            .seed = p->perturbations[i].seed,
+        };
+    for (size_t i = 0; i < p->n_skips; i++)
+        x->skips[i] = (struct store_skip){p->skips[i].prompt, p->skips[i].perturbation, p->skips[i].why};
     for (size_t i = 0; i < p->n_settings; i++)
         x->settings[i] = (struct store_setting){
             .name = p->settings[i].id, .factor = p->settings[i].factor, .level = p->settings[i].level,
@@ -168,6 +184,10 @@ struct store *run_open_store(const struct plan *p, struct backend *b, const char
     sp.n_hosts = p->n_hosts;
     sp.claims = x.claims;
     sp.n_claims = p->n_claims;
+    sp.perturbations = x.perturbations;
+    sp.n_perturbations = p->n_perturbations;
+    sp.skips = x.skips;
+    sp.n_skips = p->n_skips;
     sp.trials = p->trials;
     sp.n_trials = p->n_trials;
     machine_line(machine, sizeof machine);

@@ -71,9 +71,28 @@ struct store_prompt {
     const char *system;            /* "" if none */
     const char *text;              /* as in the experiment file, before any template */
     bool chat;                     /* the model's chat template is applied */
+    const struct rec_attribute *attributes;   /* of unperturbed prompts; unique names */
+    size_t n_attributes;
+    uint32_t perturbed;            /* 1 + index of the perturbation; 0: it stands as in the experiment */
+    uint32_t base;                 /* index of the unperturbed prompt; read back: its own if it is one */
+    const char *diff;              /* one line, what the perturbation did; "" if unperturbed */
+    const char *option_order;      /* "2,0,1": option 0 was option 2, …; "" if none was moved */
     /* Known once a backend has tokenised it (store_put_prompt_tokens); NULL and 0 before. */
     const int32_t *tokens;
     size_t n_tokens;
+};
+
+/* A perturbation with its seed; [0] is identity, the control. Its trials have the purpose PERTURBED
+ * and are compared with the SEEDS trials of the same setting and seed of the base. */
+struct store_perturbation {
+    const char *name;              /* "typo:swap" */
+    bool random;                   /* the seed matters; else it is 0 */
+    uint64_t seed;
+};
+
+struct store_skip {                /* a perturbation that does not apply to a prompt */
+    uint32_t prompt, perturbation; /* indices */
+    const char *why;
 };
 
 struct store_setting {
@@ -110,6 +129,8 @@ struct store_plan {
     const struct store_host *hosts;       size_t n_hosts;
     const struct store_claim *claims;     size_t n_claims;
     const struct rec_trial *trials;       uint64_t n_trials;   /* trials[i].index == i */
+    const struct store_perturbation *perturbations; size_t n_perturbations;
+    const struct store_skip *skips;       size_t n_skips;
 };
 
 /* ---- how an output came to be (kept beside it, never in the digest) ------------------------- */
@@ -175,6 +196,8 @@ const struct store_prompt *store_prompts(const struct store *s, size_t *n);
 const struct store_setting *store_settings(const struct store *s, size_t *n);
 const struct store_host *store_hosts(const struct store *s, size_t *n);
 const struct store_claim *store_claims(const struct store *s, size_t *n);
+const struct store_perturbation *store_perturbations(const struct store *s, size_t *n);
+const struct store_skip *store_skips(const struct store *s, size_t *n);
 uint64_t store_n_trials(const struct store *s);        /* of the plan */
 uint64_t store_n_done(const struct store *s);          /* that have an output (also uncommitted) */
 bool store_is_done(const struct store *s, uint64_t trial);

@@ -36,6 +36,8 @@ struct store {
     struct store_setting *settings; size_t n_settings;
     struct store_host *hosts;       size_t n_hosts;
     struct store_claim *claims;     size_t n_claims;
+    struct store_perturbation *perturbations; size_t n_perturbations;
+    struct store_skip *skips;       size_t n_skips;
     char *machines;
     uint64_t n_trials, n_done;
     uint8_t *done;            /* bitmap over trials */

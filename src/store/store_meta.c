@@ -145,6 +145,36 @@ static void *list_of(struct reader *r, const char *text, bool numbers, size_t *n
     return out;
 }
 
+/* {"name": "value", …} */
+static struct rec_attribute *attributes_of(struct reader *r, const char *text, size_t *n)
+{
+    sqlite3_stmt *q = NULL;
+    size_t cap = 1;
+    *n = 0;
+    if (strcmp(text, "{}") == 0)
+        return NULL;
+    for (const char *c = text; *c; c++)
+        cap += *c == ':';
+    struct rec_attribute *out = arena_array(&r->s->arena, cap, sizeof *out);
+    if (!out || sqlite3_prepare_v2(r->s->db, "SELECT key, value FROM json_each(?1)", -1, &q, NULL) != SQLITE_OK) {
+        r->memory = !out;
+        r->ok = false;
+        return NULL;
+    }
+    sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
+    struct reader in = {.s = r->s, .q = q, .ok = true};
+    int step;
+    while ((step = sqlite3_step(q)) == SQLITE_ROW && *n < cap) {
+        in.col = 0;
+        out[*n].name = get_s(&in);
+        out[(*n)++].value = get_s(&in);
+    }
+    r->memory |= in.memory;
+    r->ok &= in.ok && step == SQLITE_DONE;
+    sqlite3_finalize(q);
+    return out;
+}
+
 /* ---- the tables ------------------------------------------------------------------------------ */
 
 static void row_prompt(struct reader *r, size_t i)
@@ -157,6 +187,37 @@ static void row_prompt(struct reader *r, size_t i)
     p->chat = get_u64(r) != 0;
     if (sqlite3_column_type(r->q, r->col) != SQLITE_NULL)
         p->tokens = list_of(r, get_s(r), true, &p->n_tokens);
+    else
+        r->col++;
+    p->base = get_u32(r);
+    p->perturbed = get_u32(r);
+    p->diff = get_s(r);
+    p->option_order = get_s(r);
+    p->attributes = attributes_of(r, get_s(r), &p->n_attributes);
+    r->ok &= p->base < r->s->n_prompts && p->perturbed <= r->s->n_perturbations;
+}
+
+/* Schemas 1 and 2 knew no perturbations. */
+#define PROMPTS "SELECT prompt, id, kind, system, text, chat, tokens, "
+static const char prompts_sql_2[] = PROMPTS "prompt, 0, '', '', '{}' FROM prompts ORDER BY prompt";
+static const char prompts_sql[] =
+    PROMPTS "base, ifnull(perturbation + 1, 0), diff, option_order, attributes FROM prompts ORDER BY prompt";
+
+static void row_perturbation(struct reader *r, size_t i)
+{
+    struct store_perturbation *p = &r->s->perturbations[i];
+    p->name = get_s(r);
+    p->random = sqlite3_column_type(r->q, r->col) != SQLITE_NULL;
+    p->seed = get_u64(r);
+}
+
+static void row_skip(struct reader *r, size_t i)
+{
+    struct store_skip *k = &r->s->skips[i];
+    k->prompt = get_u32(r);
+    k->perturbation = get_u32(r);
+    k->why = get_s(r);
+    r->ok &= k->prompt < r->s->n_prompts && k->perturbation < r->s->n_perturbations;
 }
 
 static void row_setting(struct reader *r, size_t i)
@@ -317,7 +378,9 @@ int store_meta_load(struct store *s, struct idem_err *err)
         size_t *n, size;
         void (*row)(struct reader *, size_t);
     } t[] = {
-        {"prompts", "SELECT prompt, id, kind, system, text, chat, tokens FROM prompts ORDER BY prompt",
+        {"perturbations", "SELECT perturbation, name, seed FROM perturbations ORDER BY perturbation",
+         (void **)&s->perturbations, &s->n_perturbations, sizeof *s->perturbations, row_perturbation},
+        {"prompts", s->schema < 3 ? prompts_sql_2 : prompts_sql,
          (void **)&s->prompts, &s->n_prompts, sizeof *s->prompts, row_prompt},
         {"settings", s->schema == 1 ? settings_sql_1 : s->schema == 2 ? settings_sql_2 : settings_sql,
          (void **)&s->settings, &s->n_settings, sizeof *s->settings, row_setting},
@@ -325,16 +388,19 @@ int store_meta_load(struct store *s, struct idem_err *err)
          (void **)&s->hosts, &s->n_hosts, sizeof *s->hosts, row_host},
         {"claims", "SELECT claim, id, text, factor, measure, settings, levels FROM claims ORDER BY claim",
          (void **)&s->claims, &s->n_claims, sizeof *s->claims, row_claim},
+        {"skips", "SELECT skip, prompt, perturbation, why FROM skips ORDER BY skip",
+         (void **)&s->skips, &s->n_skips, sizeof *s->skips, row_skip},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
-        int64_t n = count_of(s, t[i].table, err);
+        bool unknown = s->schema < 3 && (t[i].row == row_perturbation || t[i].row == row_skip);
+        int64_t n = unknown ? 0 : count_of(s, t[i].table, err);
         if (n < 0)
             return -1;
         *t[i].n = (size_t)n;
         *t[i].rows = arena_array(&s->arena, (size_t)n + 1, t[i].size);
         if (!*t[i].rows)
             return err_memory(err, t[i].table, (unsigned long long)n * t[i].size);
-        if (each_row(s, t[i].table, t[i].sql, (size_t)n, t[i].row, err) != 0)
+        if (!unknown && each_row(s, t[i].table, t[i].sql, (size_t)n, t[i].row, err) != 0)
             return -1;
     }
     return load_done(s, err);

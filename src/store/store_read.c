@@ -45,6 +45,18 @@ const struct store_claim *store_claims(const struct store *s, size_t *n)
     return s->claims;
 }
 
+const struct store_perturbation *store_perturbations(const struct store *s, size_t *n)
+{
+    *n = s->n_perturbations;
+    return s->perturbations;
+}
+
+const struct store_skip *store_skips(const struct store *s, size_t *n)
+{
+    *n = s->n_skips;
+    return s->skips;
+}
+
 /* ---- numbers --------------------------------------------------------------------------------- */
 
 int store_bind_f32(sqlite3_stmt *q, int col, float v)

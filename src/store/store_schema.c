@@ -23,7 +23,14 @@ static const char schema_sql[] =
     " n_bootstrap INTEGER NOT NULL, bootstrap_seed INTEGER NOT NULL, rule TEXT NOT NULL);"
     "CREATE TABLE prompts ("
     " prompt INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,"
-    " system TEXT NOT NULL, text TEXT NOT NULL, chat INTEGER NOT NULL, tokens TEXT);"
+    " system TEXT NOT NULL, text TEXT NOT NULL, chat INTEGER NOT NULL, tokens TEXT,"
+    " base INTEGER NOT NULL REFERENCES prompts, perturbation INTEGER REFERENCES perturbations,"
+    " diff TEXT NOT NULL, option_order TEXT NOT NULL, attributes TEXT NOT NULL);"
+    "CREATE TABLE perturbations ("
+    " perturbation INTEGER PRIMARY KEY, name TEXT NOT NULL, seed INTEGER);"
+    "CREATE TABLE skips ("
+    " skip INTEGER PRIMARY KEY, prompt INTEGER NOT NULL REFERENCES prompts,"
+    " perturbation INTEGER NOT NULL REFERENCES perturbations, why TEXT NOT NULL);"
     "CREATE TABLE settings ("
     " setting INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, factor TEXT NOT NULL,"
     " level TEXT NOT NULL, do_sample INTEGER NOT NULL, temperature REAL NOT NULL,"
@@ -65,8 +72,10 @@ static const char schema_sql[] =
     " started REAL NOT NULL, wall_ms REAL NOT NULL, n_forward INTEGER NOT NULL);"
     "CREATE VIEW view_outputs AS SELECT t.trial, t.purpose, p.id AS prompt, s.name AS setting,"
     " h.name AS host, t.seed, t.sample, t.repeat, o.computed, o.stop, o.n_tokens, o.text,"
-    " o.logits_digest FROM trials t JOIN outputs o USING (trial) JOIN prompts p USING (prompt)"
-    " JOIN settings s USING (setting) JOIN hosts h USING (host);"
+    " o.logits_digest, b.id AS base, f.name AS perturbation, f.seed AS perturbation_seed"
+    " FROM trials t JOIN outputs o USING (trial) JOIN prompts p USING (prompt)"
+    " JOIN settings s USING (setting) JOIN hosts h USING (host) JOIN prompts b ON b.prompt = p.base"
+    " LEFT JOIN perturbations f ON f.perturbation = p.perturbation;"
     "CREATE VIEW view_tokens AS SELECT k.trial, k.position, k.id, v.text, k.logprob,"
     " k.logprob_processed, k.entropy, k.margin, k.tail_mass, a.list AS alternatives"
     " FROM tokens k LEFT JOIN vocab v USING (id) LEFT JOIN alternatives a USING (alternatives);"
@@ -132,22 +141,75 @@ static int put_run(struct store *s, const struct store_plan *p, struct idem_err 
     return rc;
 }
 
+static int put_prompt(struct store *s, sqlite3_stmt *q, size_t i, const struct store_prompt *p,
+                      struct idem_err *err)
+{
+    struct buf attributes;
+    buf_init(&attributes, (size_t)1 << 24);
+    struct json j = {.out = &attributes};
+    json_begin(&j, '{');
+    for (size_t k = 0; k < p->n_attributes; k++) {
+        json_key(&j, p->attributes[k].name);
+        json_strz(&j, p->attributes[k].value);
+    }
+    json_end(&j);
+    struct binder b = {.q = q};
+    bind_i(&b, (int64_t)i);
+    bind_s(&b, p->id);
+    bind_s(&b, p->kind);
+    bind_s(&b, p->system);
+    bind_s(&b, p->text);
+    bind_i(&b, p->chat);
+    bind_i(&b, p->perturbed ? p->base : (int64_t)i);
+    if (p->perturbed)
+        bind_i(&b, p->perturbed - 1);
+    else
+        b.col++;                 /* NULL */
+    bind_s(&b, p->diff);
+    bind_s(&b, p->option_order);
+    bind_buf(&b, &attributes);
+    int rc = attributes.failed ? err_memory(err, "attributes", attributes.max)
+                               : store_sql_run(s, q, "write the prompts", err);
+    buf_release(&attributes);
+    return rc;
+}
+
+static int put_perturbations(struct store *s, const struct store_plan *p, struct idem_err *err)
+{
+    sqlite3_stmt *q = store_sql_prepare(s, "INSERT INTO perturbations VALUES (?,?,?)", err);
+    int rc = q ? 0 : -1;
+    for (size_t i = 0; rc == 0 && i < p->n_perturbations; i++) {
+        struct binder b = {.q = q};
+        bind_i(&b, (int64_t)i);
+        bind_s(&b, p->perturbations[i].name);
+        if (p->perturbations[i].random)
+            bind_i(&b, (int64_t)p->perturbations[i].seed);
+        rc = store_sql_run(s, q, "write the perturbations", err);
+    }
+    sqlite3_finalize(q);
+    if (rc || !(q = store_sql_prepare(s, "INSERT INTO skips VALUES (?,?,?,?)", err)))
+        return -1;
+    for (size_t i = 0; rc == 0 && i < p->n_skips; i++) {
+        struct binder b = {.q = q};
+        bind_i(&b, (int64_t)i);
+        bind_i(&b, p->skips[i].prompt);
+        bind_i(&b, p->skips[i].perturbation);
+        bind_s(&b, p->skips[i].why);
+        rc = store_sql_run(s, q, "write the perturbations", err);
+    }
+    sqlite3_finalize(q);
+    return rc;
+}
+
 static int put_prompts(struct store *s, const struct store_plan *p, struct idem_err *err)
 {
-    sqlite3_stmt *q = store_sql_prepare(s, "INSERT INTO prompts VALUES (?,?,?,?,?,?,NULL)", err);
+    sqlite3_stmt *q = store_sql_prepare(s, "INSERT INTO prompts VALUES"
+        " (?,?,?,?,?,?,NULL,?,?,?,?,?)", err);
     if (!q)
         return -1;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < p->n_prompts; i++) {
-        struct binder b = {.q = q};
-        bind_i(&b, (int64_t)i);
-        bind_s(&b, p->prompts[i].id);
-        bind_s(&b, p->prompts[i].kind);
-        bind_s(&b, p->prompts[i].system);
-        bind_s(&b, p->prompts[i].text);
-        bind_i(&b, p->prompts[i].chat);
-        rc = store_sql_run(s, q, "write the prompts", err);
-    }
+    for (size_t i = 0; rc == 0 && i < p->n_prompts; i++)
+        rc = put_prompt(s, q, i, &p->prompts[i], err);
     sqlite3_finalize(q);
     return rc;
 }
@@ -316,7 +378,7 @@ int store_schema_create(struct store *s, const struct store_plan *p, struct idem
     if (rc != 0 || store_sql_exec(s, schema_sql, "create the tables", err) != 0)
         return -1;
     static int (*const parts[])(struct store *, const struct store_plan *, struct idem_err *) = {
-        put_run, put_prompts, put_settings, put_hosts, put_claims, put_trials,
+        put_run, put_perturbations, put_prompts, put_settings, put_hosts, put_claims, put_trials,
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (parts[i](s, p, err) != 0)
