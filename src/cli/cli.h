@@ -67,7 +67,7 @@ struct cli_args {
     struct cli_texts given;          /* names of the options that were given */
 
     const char *prompt, *prompt_file, *system, *continuation;
-    bool chat, add_special, parse_special;
+    bool chat, add_special, parse_special, diffs;
     const char *chat_template;
     struct cli_texts chat_vars;      /* NAME=VALUE */
 

@@ -128,6 +128,91 @@ static void json_idle(struct json *j, const struct plan *p, uint32_t n_vocab)
     json_end(j);
 }
 
+/* ---- perturbations ------------------------------------------------------------------------------ */
+
+/* What a perturbation does to the first prompt that it applies to, or to each. */
+static void print_diffs(struct buf *out, const struct plan *p, uint32_t perturbation, bool all)
+{
+    for (size_t i = p->n_bases; i < p->n_prompts; i++)
+        if (p->prompts[i].perturbation == perturbation) {
+            buf_addf(out, "  %-26s %s\n", all ? p->prompts[p->prompts[i].base].id : "", p->prompts[i].diff);
+            if (!all)
+                return;
+        }
+}
+
+/* The reasons why a perturbation does not apply, each with its number of prompts, or each prompt. */
+static void print_skips(struct buf *out, const struct plan *p, uint32_t perturbation, bool all)
+{
+    for (size_t i = 0; i < p->n_skips; i++) {
+        const struct plan_skip *k = &p->skips[i];
+        size_t n = 0, earlier = 0;
+        if (k->perturbation != perturbation)
+            continue;
+        for (size_t j = 0; !all && j < p->n_skips; j++)
+            if (p->skips[j].perturbation == perturbation && p->skips[j].why == k->why) {
+                n++;
+                earlier += j < i;
+            }
+        if (all)
+            buf_addf(out, "  %-26s does not apply: %s\n", p->prompts[k->prompt].id, k->why);
+        else if (!earlier)
+            buf_addf(out, "  %-26s does not apply to %zu: %s\n", "", n, k->why);
+    }
+}
+
+static void print_perturbations(struct buf *out, const struct plan *p, bool all)
+{
+    if (p->n_perturbations == 0)
+        return;
+    buf_addf(out, "\nperturbations of %zu prompts (identity is the control)\n", p->n_bases);
+    for (uint32_t i = 0; i < p->n_perturbations; i++) {
+        buf_addf(out, "  %-26s applies to %zu\n", p->perturbations[i].id, p->perturbations[i].n_applies);
+        if (i > 0)
+            print_diffs(out, p, i, all);
+        print_skips(out, p, i, all);
+    }
+    if (p->n_same)
+        buf_addf(out, "  of %zu perturbed prompts, %zu have the text of another perturbation of their prompt\n",
+                 p->n_prompts - p->n_bases, p->n_same);
+}
+
+static void json_perturbations(struct json *j, const struct plan *p)
+{
+    json_key(j, "perturbations");
+    json_begin(j, '[');
+    for (uint32_t i = 0; i < p->n_perturbations; i++) {
+        json_begin(j, '{');
+        json_key(j, "id"), json_strz(j, p->perturbations[i].id);
+        json_key(j, "applies"), json_u64(j, p->perturbations[i].n_applies);
+        json_key(j, "diffs"), json_begin(j, '[');
+        for (size_t k = p->n_bases; k < p->n_prompts; k++) {
+            const struct plan_prompt *q = &p->prompts[k];
+            if (q->perturbation != i)
+                continue;
+            json_begin(j, '{');
+            json_key(j, "prompt"), json_strz(j, p->prompts[q->base].id);
+            json_key(j, "diff"), json_strz(j, q->diff);
+            json_end(j);
+        }
+        json_end(j);
+        json_key(j, "skipped"), json_begin(j, '[');
+        for (size_t k = 0; k < p->n_skips; k++) {
+            if (p->skips[k].perturbation != i)
+                continue;
+            json_begin(j, '{');
+            json_key(j, "prompt"), json_strz(j, p->prompts[p->skips[k].prompt].id);
+            json_key(j, "why"), json_strz(j, p->skips[k].why);
+            json_end(j);
+        }
+        json_end(j);
+        json_end(j);
+    }
+    json_end(j);
+}
+
+/* ---- all of it ------------------------------------------------------------------------------------ */
+
 static void print_memory(struct buf *out, const struct experiment *e, const struct plan_estimate *x)
 {
     const struct backend_description *d = &e->model;
@@ -143,7 +228,7 @@ static void print_memory(struct buf *out, const struct experiment *e, const stru
 }
 
 static void print_text(struct buf *out, const struct experiment *e, const struct plan_estimate *x,
-                       const struct plan_rates *rates)
+                       const struct plan_rates *rates, bool diffs)
 {
     const struct plan *p = e->plan;
     char time[32], disk[32];
@@ -155,12 +240,13 @@ static void print_text(struct buf *out, const struct experiment *e, const struct
     buf_addf(out, "model      %s\nsha256     %s\nnumerics   %s\nplan       %s\n\n", e->model_path.data,
              p->model_digest, p->numerics, p->digest);
     buf_addf(out, "%zu prompts, %zu settings, %zu host states, %zu seeds, %zu claims\n\nsettings\n",
-             p->n_prompts, p->n_settings, p->n_hosts, p->n_seeds, p->n_claims);
+             p->n_bases, p->n_settings, p->n_hosts, p->n_seeds, p->n_claims);
     for (size_t i = 0; i < p->n_settings; i++)
         print_setting(out, &p->settings[i], n_vocab_of(e));
     buf_adds(out, "\nhost states\n");
     for (size_t i = 0; i < p->n_hosts; i++)
         buf_addf(out, "  %s\n", p->hosts[i].id);
+    print_perturbations(out, p, diffs);
     buf_adds(out, "\ntrials\n");
     for (size_t i = 0; i < PLAN_N_PURPOSES; i++)
         if (p->n_by_purpose[i])
@@ -224,6 +310,8 @@ static void print_json(struct buf *out, const struct experiment *e, const struct
     json_f64(&j, rates->decode_8);
     json_end(&j);
     json_idle(&j, p, n_vocab_of(e));
+    if (p->n_perturbations)
+        json_perturbations(&j, p);
     json_key(&j, "plan");   /* plan_json: a JSON object already */
     json_raw(&j, plan);
     json_end(&j);
@@ -249,7 +337,7 @@ static int plan(const struct cli_args *a)
         else if (a->json)
             print_json(&out, &e, &x, &rates, json);
         else
-            print_text(&out, &e, &x, &rates);
+            print_text(&out, &e, &x, &rates, a->diffs);
     }
     rc = rc == 0 ? cli_write_buf(a, &out) : cli_fail(a, &err);
     free(json);
@@ -259,6 +347,11 @@ static int plan(const struct cli_args *a)
     return rc;
 }
 
+static const struct cli_option options[] = {
+    {.name = "diffs", .type = CLI_FLAG, .offset = offsetof(struct cli_args, diffs),
+     .help = "what each perturbation does to every prompt, not to the first one only"},
+    {0},
+};
 static const struct cli_group *const groups[] = {&experiment_options, &cli_group_model,
                                                 &cli_group_output, NULL};
 
@@ -270,9 +363,10 @@ const struct cli_command cli_plan = {
         "the expanded grid: prompts, settings, host states and trials, the tokens that will be computed "
         "at most, an estimate of time, memory and disk from a short measurement on this machine, and the "
         "smallest share of differing computations that would be seen. A hyperparameter that the file "
-        "sets and that changes nothing (top_k of a greedy setting) is named with the reason. Nothing "
-        "is written.",
+        "sets and that changes nothing (top_k of a greedy setting) is named with the reason. What each "
+        "perturbation does is shown with what is taken out in [-...-] and put in in {+...+}. Nothing is "
+        "written.",
     .examples = "idem plan experiments/h1-same-input.yaml\nidem plan experiments/h1-same-input.yaml "
                 "--model model.gguf --limit 3",
-    .groups = groups, .exec = plan,
+    .options = options, .groups = groups, .exec = plan,
 };

@@ -23,6 +23,7 @@ struct exporter {
     const struct store_prompt *prompts;
     const struct store_setting *settings;
     const struct store_host *hosts;
+    const struct store_perturbation *perturbations;
     export_sink sink;
     void *ctx;
 };
@@ -40,7 +41,7 @@ static int flush(struct exporter *e, struct idem_err *err)
 /* ---- CSV ---------------------------------------------------------------------------------------- */
 
 static const char csv_trial[] = "trial,purpose,prompt,kind,setting,noise,host,seed,sample,repeat,computed,stop,"
-                                "n_tokens,text,text_hex,logits_digest";
+                                "n_tokens,text,text_hex,logits_digest,base,perturbation,perturbation_seed";
 static const char csv_token[] = ",position,id,token,token_hex,logprob,logprob_processed,entropy,margin,"
                                 "tail_mass";
 
@@ -74,9 +75,12 @@ static void csv_text(struct buf *b, const char *s, size_t len)
         csv_hex(b, s, len);
 }
 
+/* Nothing for NULL. */
 static void csv_plain(struct buf *b, const char *s)
 {
     struct buf t;
+    if (!s)
+        return;
     buf_init(&t, 1 << 20);
     csv_text(&t, s, strlen(s));
     if (t.len)
@@ -118,7 +122,14 @@ static void csv_row(struct exporter *e, const struct store_row *row)
              store_computed_name(row->how.computed), rec_stop_name(row->output.stop),
              row->output.n_tokens);
     csv_text(b, row->output.text, row->output.text_len);
-    buf_addf(b, ",%s", row->output.logits_digest);
+    buf_addf(b, ",%s,", row->output.logits_digest);
+    const struct store_prompt *q = &e->prompts[t->prompt];
+    csv_plain(b, e->prompts[q->base].id);
+    buf_adds(b, ",");
+    csv_plain(b, q->perturbed ? e->perturbations[q->perturbed - 1].name : NULL);
+    buf_adds(b, ",");
+    if (q->perturbed && e->perturbations[q->perturbed - 1].random)
+        buf_addf(b, "%llu", (unsigned long long)e->perturbations[q->perturbed - 1].seed);
 }
 
 static int csv_output(struct exporter *e, const struct store_row *row, enum export_rows rows,
@@ -204,6 +215,29 @@ static void json_tokens(struct exporter *e, struct json *j, const struct rec_out
     json_end(j);
 }
 
+/* What was done to the prompt, and what is known of it. */
+static void json_prompt(const struct exporter *e, struct json *j, const struct store_prompt *q)
+{
+    const struct store_prompt *base = &e->prompts[q->base];
+    if (q->perturbed) {
+        const struct store_perturbation *p = &e->perturbations[q->perturbed - 1];
+        json_key(j, "base"), json_strz(j, base->id);
+        json_key(j, "perturbation"), json_strz(j, p->name);
+        json_key(j, "perturbation_seed");
+        if (p->random)
+            json_u64(j, p->seed);
+        else
+            json_null(j);
+        json_key(j, "diff"), json_strz(j, q->diff);
+    }
+    if (base->n_attributes) {
+        json_key(j, "attributes"), json_begin(j, '{');
+        for (size_t i = 0; i < base->n_attributes; i++)
+            json_key(j, base->attributes[i].name), json_strz(j, base->attributes[i].value);
+        json_end(j);
+    }
+}
+
 static int json_output(struct exporter *e, const struct store_row *row, enum export_rows rows,
                        struct idem_err *err)
 {
@@ -217,6 +251,7 @@ static int json_output(struct exporter *e, const struct store_row *row, enum exp
     json_key(&j, "purpose"), json_strz(&j, rec_purpose_name(t->purpose));
     json_key(&j, "prompt"), json_strz(&j, e->prompts[t->prompt].id);
     json_key(&j, "kind"), json_strz(&j, e->prompts[t->prompt].kind);
+    json_prompt(e, &j, &e->prompts[t->prompt]);
     json_key(&j, "setting"), json_strz(&j, e->settings[t->setting].name);
     if (e->settings[t->setting].settings.noise)
         json_key(&j, "noise"), json_strz(&j, noise_of(e, t, noise));
@@ -251,6 +286,7 @@ int export_write(struct store *s, enum export_format f, enum export_rows rows, e
     e.prompts = store_prompts(s, &n);
     e.settings = store_settings(s, &n);
     e.hosts = store_hosts(s, &n);
+    e.perturbations = store_perturbations(s, &n);
     struct store_cursor *c = store_cursor_open(
         s, rows == EXPORT_TRIALS ? STORE_READ_TRIAL : STORE_READ_ALL, err);
     if (!c)

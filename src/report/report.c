@@ -86,6 +86,8 @@ struct report *report_open(struct store *s, struct idem_err *err)
     r->s = s;
     r->run = store_run(s);
     r->prompts = store_prompts(s, &r->n_prompts);
+    for (size_t i = 0; i < r->n_prompts; i++)
+        r->n_bases += r->prompts[i].perturbed == 0;
     r->settings = store_settings(s, &r->n_settings);
     r->hosts = store_hosts(s, &r->n_hosts);
     r->claims = store_claims(s, &r->n_claims);

@@ -99,7 +99,7 @@ static void write_verdict(struct html *h)
                  rep_count(a, r->n_done), rep_count(b, r->n_trials));
     if (r->limited)
         buf_addf(h->out, "<span class=\"flag\">Quick look: --limit took %zu of %u prompts</span>",
-                 r->n_prompts, r->run->n_prompts_declared);
+                 r->n_bases, r->run->n_prompts_declared);
     raw(h, "</div></header>\n<main>\n");
 }
 
@@ -503,7 +503,7 @@ static void write_foot(struct html *h)
     const struct store_run *x = r->run;
     char trials[160], a[REP_NUM], b[REP_NUM];
     snprintf(trials, sizeof trials, "%s of %s trials; %zu prompts, %zu settings, %zu host states",
-             rep_count(a, r->n_done), rep_count(b, r->n_trials), r->n_prompts, r->n_settings, r->n_hosts);
+             rep_count(a, r->n_done), rep_count(b, r->n_trials), r->n_bases, r->n_settings, r->n_hosts);
     raw(h, "</main>\n<footer>\n<h2>How it was run</h2>\n");
     if (x->rule[0]) {
         raw(h, "<p><b>The rule, declared before the run.</b> ");

@@ -124,6 +124,7 @@ struct report {
     struct store *s;
     const struct store_run *run;
     const struct store_prompt *prompts;   size_t n_prompts;
+    size_t n_bases;              /* of these: as in the experiment, not perturbed */
     const struct store_setting *settings; size_t n_settings;
     const struct store_host *hosts;       size_t n_hosts;
     const struct store_claim *claims;     size_t n_claims;

@@ -202,7 +202,7 @@ static void run(struct json *j, const struct report *r)
     text(j, "sampler", x->sampler);
     text(j, "noise", x->noise);
     text(j, "idem", x->idem_version);
-    count(j, "prompts", r->n_prompts);
+    count(j, "prompts", r->n_bases);
     count(j, "settings", r->n_settings);
     count(j, "hosts", r->n_hosts);
     count(j, "trials", r->n_trials);

@@ -307,7 +307,7 @@ static void write_head(struct writer *w, const struct report *r)
         paragraphf(w, 2, "INCOMPLETE RUN: %s of %s trials are done. Run the same command again to "
                    "carry on.", rep_count(done, r->n_done), rep_count(all, r->n_trials));
     if (r->limited)
-        paragraphf(w, 2, "QUICK LOOK: --limit took %zu of %u prompts.", r->n_prompts,
+        paragraphf(w, 2, "QUICK LOOK: --limit took %zu of %u prompts.", r->n_bases,
                    run->n_prompts_declared);
 }
 
@@ -387,7 +387,7 @@ static void write_foot(struct writer *w, const struct report *r)
     if (strcmp(run->noise, "none") != 0)
         paragraphf(w, 2, "noise added to the arithmetic: %s (settings marked [noise ...])", run->noise);
     paragraphf(w, 2, "%zu prompts, %zu settings, %zu host states, %s trials; experiment %s",
-               r->n_prompts, r->n_settings, r->n_hosts, rep_count(n, r->n_trials),
+               r->n_bases, r->n_settings, r->n_hosts, rep_count(n, r->n_trials),
                run->experiment_path);
     if (store_machines(r->s)[0])
         paragraphf(w, 2, "on %s", store_machines(r->s));

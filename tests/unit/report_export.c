@@ -53,14 +53,14 @@ static void csv_is_this(void **state)
 {
     (void)state;
     static const char head[] = "trial,purpose,prompt,kind,setting,noise,host,seed,sample,repeat,computed,stop,"
-                               "n_tokens,text,text_hex,logits_digest";
+                               "n_tokens,text,text_hex,logits_digest,base,perturbation,perturbation_seed";
     struct rf *f = run();
     struct buf b = export(f, EXPORT_CSV, EXPORT_TRIALS), want;
     buf_init(&want, 1 << 16);
     buf_addf(&want, "%s\r\n", head);
-    buf_adds(&want, "0,seeds,\"p,\"\"0\"\"\",fact,s0,none,host,18446744073709551615,0,0,anew,length,2,\"a\"\"\",,\r\n"
-                    "1,seeds,\"p,\"\"0\"\"\",fact,s0,none,host,2,0,0,copy,length,0,\"\",,\r\n"
-                    "3,control:seed,\"p,\"\"0\"\"\",fact,s0,none,host,4,0,0,anew,length,3,\"\xEF\xBF\xBD,\n\",ff2c0a,\r\n");
+    buf_adds(&want, "0,seeds,\"p,\"\"0\"\"\",fact,s0,none,host,18446744073709551615,0,0,anew,length,2,\"a\"\"\",,,\"p,\"\"0\"\"\",,\r\n"
+                    "1,seeds,\"p,\"\"0\"\"\",fact,s0,none,host,2,0,0,copy,length,0,\"\",,,\"p,\"\"0\"\"\",,\r\n"
+                    "3,control:seed,\"p,\"\"0\"\"\",fact,s0,none,host,4,0,0,anew,length,3,\"\xEF\xBF\xBD,\n\",ff2c0a,,\"p,\"\"0\"\"\",,\r\n");
     assert_string_equal(b.data, want.data);
     buf_release(&b);
     buf_clear(&want);
@@ -68,16 +68,16 @@ static void csv_is_this(void **state)
     buf_addf(&want, "%s,position,id,token,token_hex,logprob,logprob_processed,entropy,margin,tail_mass\r\n", head);
     assert_memory_equal(b.data, want.data, want.len);
     assert_non_null(strstr(b.data, ",1,34,\"\"\"\",,-0.5,-0.125,2,1.5,0.00999999978\r\n"));
-    assert_non_null(strstr(b.data, "copy,length,0,\"\",,,,,,,,,,,\r\n"));
+    assert_non_null(strstr(b.data, "copy,length,0,\"\",,,\"p,\"\"0\"\"\",,,,,,,,,,,\r\n"));
     assert_non_null(strstr(b.data, ",0,255,\xEF\xBF\xBD,ff,-0.25,"));
-    /* every record has as many fields as the head: 16 + 9 */
+    /* every record has as many fields as the head: 19 + 9 */
     size_t fields = 1, records = 0;
     bool quoted = false;
     for (size_t i = 0; i < b.len; i++) {
         quoted ^= b.data[i] == '"';
         fields += !quoted && b.data[i] == ',';
         if (!quoted && b.data[i] == '\r') {
-            assert_int_equal(fields, 25);
+            assert_int_equal(fields, 28);
             fields = 1;
             records++;
         }
