@@ -31,7 +31,7 @@ $(BENCH)/llama_logits: bench/llama_logits.c
 	    -L$(LLAMA_CPP)/build/bin -lllama -lggml -lggml-base -Wl,-rpath,$(abspath $(LLAMA_CPP))/build/bin
 
 .PHONY: bench-programs bench-kl bench-speed bench-types bench-first bench-size
-bench-programs: $(BENCH)/kl $(BENCH)/logits $(BENCH)/speed $(if $(LLAMA_CPP),$(BENCH)/llama_logits)
+bench-programs: $(addprefix $(BENCH)/,kl logits speed positions matmul profile) $(if $(LLAMA_CPP),$(BENCH)/llama_logits $(BENCH)/matmul_peer)
 bench-kl: bench-programs $(BENCH)/llama_logits
 	python3 bench/kl.py --bench $(BENCH)
 bench-speed: $(BENCH)/speed
