@@ -9,6 +9,7 @@ struct plan_parse {
     struct plan *p;
     struct plan_yaml y;          /* the experiment file */
     const struct plan_options *o;
+    const struct plan_prompt *declared;   /* [n_prompts_declared], also those that --limit leaves out */
 };
 
 #define PLAN_ID_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"

@@ -105,14 +105,14 @@ static int parse_prompt_part(struct plan_parse *c, struct fy_node *node, const c
         struct fy_node *item;
         while (plan_yaml_item(node, &at, &item)) {
             size_t i = 0;
-            while (i < p->n_prompts_declared && !plan_yaml_is_word(item, p->prompts[i].id))
+            while (i < p->n_prompts_declared && !plan_yaml_is_word(item, c->declared[i].id))
                 i++;
             if (i == p->n_prompts_declared)
                 return plan_yaml_err(&c->y, item, err, "%s names a prompt that is not there", what);
             for (size_t k = 0; k < part->n_prompts; k++)
                 if (v[k] == i)
                     return plan_yaml_err(&c->y, item, err, "%s names prompt '%s' twice", what,
-                                         p->prompts[i].id);
+                                         c->declared[i].id);
             if (i < p->n_bases)
                 v[part->n_prompts++] = (uint32_t)i;
         }

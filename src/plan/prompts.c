@@ -184,6 +184,7 @@ static int finish_prompts(struct plan_parse *c)
     if (c->o->limit_prompts && c->o->limit_prompts < p->n_prompts)
         p->n_prompts = c->o->limit_prompts;
     p->n_bases = p->n_prompts;
+    c->declared = p->prompts;
     for (size_t i = 0; i < p->n_prompts; i++) {
         p->prompts[i].base = (uint32_t)i;
         p->prompts[i].perturbation = PLAN_UNPERTURBED;

@@ -42,7 +42,7 @@ static void test_bad_files(void **state)
         plan_close(p);
     }
     closedir(d);
-    assert_true(n >= 78);
+    assert_true(n >= 112);
     assert_int_equal(wrong, 0);
 }
 

@@ -11,8 +11,9 @@
 #include "run/run.h"
 #include "run_fake.h"
 
-/* Every test runs with both: the second has beam searches of all kinds. */
-static const char *const experiments[] = {"tests/data/plan/good.yaml", "tests/data/beam/plan.yaml"};
+/* Every test runs with all: the second has beam searches of all kinds, the third perturbed prompts. */
+static const char *const experiments[] = {"tests/data/plan/good.yaml", "tests/data/beam/plan.yaml",
+                                          "tests/data/plan/good-perturb.yaml"};
 static const char *experiment;
 
 #define MODEL "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
@@ -95,11 +96,14 @@ static void test_equals_alone(void **state)
         struct rec_output out[2];
         struct run_request r = {.settings = p->settings[t->setting].values, .seed = t->seed,
                                 .n_top = t->n_top};
-        int32_t *ids = NULL;
+        int32_t *ids = NULL, *key = NULL;
+        const struct plan_prompt *base = &p->prompts[p->prompts[t->prompt].base];
         assert_string_equal(row.trial.key, t->key);
         assert_true(row.done);
         assert_int_equal(run_prompt_ids(&f->base, &p->prompts[t->prompt], &ids, &r.n_prompt, &err), 0);
+        assert_int_equal(run_prompt_ids(&f->base, base, &key, &r.n_key_prompt, &err), 0);
         r.prompt = ids;
+        r.key_prompt = key;   /* the noise is that of the unperturbed prompt */
         assert_int_equal(run_generate(&f->base, &r, NULL, NULL, NULL, out, &err), 0);
         const struct rec_output *a = &row.output, *b = &out[t->sample];
         assert_int_equal(a->stop, b->stop);
@@ -115,13 +119,14 @@ static void test_equals_alone(void **state)
                 assert_memory_equal(&a->tokens[i].top[k], &b->tokens[i].top[k],
                                     sizeof(struct rec_top));
         }
-        assert_int_equal(row.how.computed, t->purpose == REC_PURPOSE_SEEDS ? STORE_COMPUTED_SHARED
-                                                                           : STORE_COMPUTED_ANEW);
-        if (t->purpose != REC_PURPOSE_SEEDS)   /* nothing of a fresh trial came from elsewhere */
+        assert_int_equal(row.how.computed, rec_purpose_shares(t->purpose) ? STORE_COMPUTED_SHARED
+                                                                          : STORE_COMPUTED_ANEW);
+        if (!rec_purpose_shares(t->purpose))   /* nothing of a fresh trial came from elsewhere */
             assert_true(row.how.n_forward >= r.n_prompt + b->n_tokens - 1);
         for (uint32_t i = 0; i < r.settings.num_return_sequences; i++)
             rec_output_release(&out[i]);
         free(ids);
+        free(key);
     }
     assert_int_equal(n, p->n_trials);
     store_cursor_close(c);
@@ -280,10 +285,12 @@ static void test_refused(void **state)
     struct idem_err err = {0};
     struct plan *p = open_plan();
     struct fake *f = fake_open();
-    f->n_ctx = 20;                   /* prompt 'one' has 24 tokens */
+    char expected[80];               /* the fake's tokens are bytes */
+    snprintf(expected, sizeof expected, "prompt '%s' has %zu tokens", p->prompts[0].id, strlen(p->prompts[0].text));
+    f->n_ctx = 20;
     assert_int_equal(run(p, f, "short.db", NULL, &err), -1);
     assert_int_equal(err.code, IDEM_ERR_LIMIT);
-    assert_non_null(strstr(err.msg, "prompt 'one' has 24 tokens"));
+    assert_non_null(strstr(err.msg, expected));
     f->n_ctx = 512;
     plan_close(p);
     p = plan_open(experiment, NULL, &err);
