@@ -165,7 +165,7 @@ static void print_perturbations(struct buf *out, const struct plan *p, bool all)
 {
     if (p->n_perturbations == 0)
         return;
-    buf_addf(out, "\nperturbations of %zu prompts (identity is the control)\n", p->n_bases);
+    buf_addf(out, "\nperturbations of %zu prompt%s (identity is the control)\n", p->n_bases, p->n_bases == 1 ? "" : "s");
     for (uint32_t i = 0; i < p->n_perturbations; i++) {
         buf_addf(out, "  %-26s applies to %zu\n", p->perturbations[i].id, p->perturbations[i].n_applies);
         if (i > 0)
