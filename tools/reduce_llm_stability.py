@@ -5,9 +5,10 @@
     python3 tools/reduce_llm_stability.py DIR > tests/data/stats/llm-stability/responses.tsv
 
 DIR holds runs.tgz and stability_eval.csv of https://github.com/breckbaldwin/llm-stability,
-experiments/strict_json_schema (Apache-2.0). Of its 14 columns only `response` is kept. Output: for
-each task a line "# task <name> <prompts> <TARr> <TARa>" with the published counts, then one line
-per prompt with the responses of its five runs, tab-separated, as they are."""
+experiments/strict_json_schema (Apache-2.0). Of its 14 columns `gt` and `response` are kept. Output:
+for each task a line "# task <name> <prompts> <TARr> <TARa> <best> <worst> <correct of each run>" with
+the published counts, then one line per prompt: the right answer and the responses of its five runs,
+tab-separated, as they are."""
 import csv
 import io
 import sys
@@ -25,14 +26,19 @@ def main(folder):
             if member.name.endswith(".csv"):
                 text = io.TextIOWrapper(tar.extractfile(member), newline="")
                 rows = list(csv.DictReader(text))
-                runs.setdefault(rows[0]["task"], []).append([r["response"] for r in rows])
+                runs.setdefault(rows[0]["task"], []).append([(r["gt"], r["response"]) for r in rows])
     for row in published:
         outputs = runs[row["task"]]
         assert len(outputs) == int(row["N"])
-        print("# task", row["task"], row["num_questions"], row["TACr"], row["TACa"])
-        for responses in zip(*outputs, strict=True):
-            assert not any(c in r for r in responses for c in "\t\n")
-            print("\t".join(responses))
+        print("# task", row["task"], row["num_questions"], row["TACr"], row["TACa"],
+              row["best_possible_count"], row["worst_possible_count"],
+              row["correct_count_per_run"].strip("[]").replace(",", ""))
+        for runs_of_prompt in zip(*outputs, strict=True):
+            right = {gt for gt, _ in runs_of_prompt}
+            assert len(right) == 1
+            line = [right.pop(), *(response for _, response in runs_of_prompt)]
+            assert not any(c in field for field in line for c in "\t\n")
+            print("\t".join(line))
 
 
 if __name__ == "__main__":

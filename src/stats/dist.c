@@ -134,19 +134,29 @@ int stat_margin(struct stat_interval *out, const struct stat_dist *d, struct ide
 
 /* ---- two distributions ------------------------------------------------------------------------ */
 
-/* The tokens that both know are given to f one by one; what is left over is returned. */
+/* The tokens whose two probabilities are known are given to f one by one; what is left over of
+ * either side is returned. Without a tail a token that is not listed is known to have 0. */
 struct rest { double p, q; };
 
 static struct rest each_common(const struct known *p, const struct known *q,
                                void (*f)(void *, const struct entry *, const struct entry *),
                                void *to)
 {
+    static const struct entry nothing = {-1, 0.0, -INFINITY};
     struct rest r = {p->tail, q->tail};
     for (size_t i = 0, j = 0; i < p->n || j < q->n;) {
         if (j == q->n || (i < p->n && p->e[i].id < q->e[j].id)) {
-            r.p += p->e[i++].p;
+            if (q->tail > 0.0)
+                r.p += p->e[i].p;
+            else
+                f(to, &p->e[i], &nothing);
+            i++;
         } else if (i == p->n || q->e[j].id < p->e[i].id) {
-            r.q += q->e[j++].p;
+            if (p->tail > 0.0)
+                r.q += q->e[j].p;
+            else
+                f(to, &nothing, &q->e[j]);
+            j++;
         } else {
             f(to, &p->e[i], &q->e[j]);
             i++;
@@ -231,13 +241,11 @@ int stat_kl(struct stat_interval *out, const struct stat_dist *p, const struct s
     if (r.p > 0.0)
         out->low += r.p * (det_log(r.p) - det_log(r.q));
     out->low = out->low > 0.0 ? out->low : 0.0;
-    /* tokens that p knows and q, being whole, knows too are in `sum`; only the tail is left */
-    if (kq.n_unknown == 0) {
+    rc = 0;
+    out->high = r.p > 0.0 ? INFINITY : out->low;
+    if (kq.n_unknown == 0) {   /* what p knows is in `sum`; its tail is left */
         rc = worst_tail(&sum, &kp, &kq, err);
         out->high = sum > out->low ? sum : out->low;
-    } else {
-        rc = 0;
-        out->high = r.p > 0.0 ? INFINITY : out->low;
     }
 end:
     free(kp.e);
@@ -260,7 +268,7 @@ int stat_js(struct stat_interval *out, const struct stat_dist *p, const struct s
     const double log_2 = 0.6931471805599453;
     double sum = 0.0;
     struct rest r = each_common(&kp, &kq, add_js, &sum);
-    bool whole = kp.n_unknown == 0 && kq.n_unknown == 0;   /* the rest is rounding, or nothing */
+    bool whole = !(kp.tail > 0.0) && !(kq.tail > 0.0);
     out->low = sum + js_term(r.p, r.q);
     out->low = out->low > 0.0 ? out->low : 0.0;
     out->high = whole ? out->low : sum + 0.5 * log_2 * (r.p + r.q);

@@ -12,8 +12,8 @@
 
 /* What is known of a distribution over n_vocab tokens: n tokens with their log-probabilities (nats),
  * in any order, ids distinct and below n_vocab, the most probable tokens of all; n = n_vocab: all of
- * it. tail: the mass of the others; NaN: 1 minus the sum of the known ones, not below 0. Every
- * unknown token has at most the least known probability.
+ * it. tail: the mass of the others; NaN: 1 minus the sum of the known ones, not below 0. 0: no other
+ * token can come (a cut by top-k). Every unknown token has at most the least known probability.
  *
  * Results are intervals [low, high] that hold whatever the unknown part is; low = high (up to the
  * rounding of the sums) when nothing is unknown. Errors (-1): n = 0, a log-probability above 1e-4

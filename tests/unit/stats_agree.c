@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Agreement of outputs: small cases by hand, and the published TARr and TARa of llm-stability
- * from its own raw outputs (tests/data/stats/llm-stability, see NOTICE there). */
+ * Agreement of outputs: small cases by hand, and the published TARr, TARa, accuracies, best and
+ * worst possible accuracy of llm-stability from its own raw outputs (tests/data/stats/llm-stability,
+ * see NOTICE there). */
 #include <ctype.h>
 #include <math.h>
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #include "stats/agree.h"
+#include "stats/sensitivity.h"
 
 static void test_classes(void **state)
 {
@@ -107,6 +109,53 @@ static void tar_of(const struct stat_bytes *items, size_t n, const size_t *start
     free(cls);
 }
 
+/* One task of the file. */
+struct task {
+    char name[64];
+    size_t n_prompts, tar_raw, tar_parsed, best, worst, correct[5];   /* published */
+    char text[300][512];
+    struct stat_bytes raw[1500], parsed[1500];
+    size_t start[301];
+    uint32_t n_right[300], n_trials[300];
+    size_t right_of_run[5];
+};
+
+/* "(C)" as C */
+static bool is_right(const char *gt, struct stat_bytes a)
+{
+    size_t skip = *gt == '(', n = strlen(gt) - skip;
+    if (n && gt[skip + n - 1] == ')')
+        n--;
+    return a.data && a.len == n && memcmp(a.data, gt + skip, n) == 0;
+}
+
+static void read_task(struct task *t, FILE *f)
+{
+    size_t n = 0;
+    *t = (struct task){0};
+    assert_non_null(fgets(t->text[0], sizeof t->text[0], f));
+    assert_int_equal(sscanf(t->text[0], "# task %63s %zu %zu %zu %zu %zu %zu %zu %zu %zu %zu", t->name,
+                            &t->n_prompts, &t->tar_raw, &t->tar_parsed, &t->best, &t->worst,
+                            &t->correct[0], &t->correct[1], &t->correct[2], &t->correct[3],
+                            &t->correct[4]), 11);
+    for (size_t i = 0; i < t->n_prompts; i++) {
+        assert_non_null(fgets(t->text[i], sizeof t->text[i], f));
+        t->start[i] = n;
+        char *save = NULL, *gt = strtok_r(t->text[i], "\t\n", &save);
+        for (char *r = strtok_r(NULL, "\t\n", &save); r; r = strtok_r(NULL, "\t\n", &save)) {
+            t->raw[n] = (struct stat_bytes){r, strlen(r)};
+            t->parsed[n] = answer(r, strlen(r));
+            bool right = is_right(gt, t->parsed[n]);
+            t->right_of_run[t->n_trials[i]] += right;
+            t->n_right[i] += right;
+            t->n_trials[i]++;
+            n++;
+        }
+        assert_int_equal(t->n_trials[i], 5);
+    }
+    t->start[t->n_prompts] = n;
+}
+
 static void test_published(void **state)
 {
     (void)state;
@@ -116,35 +165,27 @@ static void test_published(void **state)
         {"professional_accounting", 282, 180, 181}, {"public_relations", 110, 85, 85},
         {"ruin_names", 250, 229, 229},
     };
+    static struct task t;
     FILE *f = fopen("tests/data/stats/llm-stability/responses.tsv", "r");
     assert_non_null(f);
-    static char text[300][512];
-    static struct stat_bytes raw[1500], parsed[1500];
-    static size_t start[301];
     for (size_t k = 0; k < 7; k++) {
-        char task[128] = "";
-        size_t n_prompts = 0, tar_r = 0, tar_a = 0, n = 0;
-        assert_non_null(fgets(text[0], sizeof text[0], f));
-        assert_int_equal(sscanf(text[0], "# task %127s %zu %zu %zu", task, &n_prompts, &tar_r,
-                                &tar_a), 4);
-        assert_string_equal(task, published[k].task);
-        assert_int_equal(n_prompts, published[k].n);
-        assert_int_equal(tar_r, published[k].raw);
-        assert_int_equal(tar_a, published[k].parsed);
-        for (size_t i = 0; i < n_prompts; i++) {
-            assert_non_null(fgets(text[i], sizeof text[i], f));
-            start[i] = n;
-            char *save = NULL;
-            for (char *r = strtok_r(text[i], "\t\n", &save); r; r = strtok_r(NULL, "\t\n", &save)) {
-                raw[n] = (struct stat_bytes){r, strlen(r)};
-                parsed[n] = answer(r, strlen(r));
-                n++;
-            }
-            assert_int_equal(n - start[i], 5);
-        }
-        start[n_prompts] = n;
-        tar_of(raw, n, start, n_prompts, published[k].raw, task);
-        tar_of(parsed, n, start, n_prompts, published[k].parsed, task);
+        read_task(&t, f);
+        assert_string_equal(t.name, published[k].task);
+        assert_int_equal(t.n_prompts, published[k].n);
+        assert_int_equal(t.tar_raw, published[k].raw);
+        assert_int_equal(t.tar_parsed, published[k].parsed);
+        size_t n = t.start[t.n_prompts];
+        tar_of(t.raw, n, t.start, t.n_prompts, published[k].raw, t.name);
+        tar_of(t.parsed, n, t.start, t.n_prompts, published[k].parsed, t.name);
+        for (size_t run = 0; run < 5; run++)
+            assert_int_equal(t.right_of_run[run], t.correct[run]);
+        struct stat_worst_best w;
+        assert_int_equal(stat_worst_best(&w, t.n_right, t.n_trials, t.n_prompts, 5, NULL), 0);
+        double m = (double)t.n_prompts;
+        if (fabs(w.best * m - (double)t.best) > 1e-9 || fabs(w.worst * m - (double)t.worst) > 1e-9)
+            fail_msg("%s: best %g, worst %g of %g, published %zu and %zu", t.name, w.best * m,
+                     w.worst * m, m, t.best, t.worst);
+        assert_true(w.n_used == t.n_prompts && w.spread == w.best - w.worst);
     }
     fclose(f);
 }
