@@ -15,7 +15,7 @@ SONAME  := libidem.so.0
 
 # Libraries. libidem needs LIB_PKGS only.
 LIB_PKGS   := libutf8proc libxxhash libcrypto
-PKGS       := $(LIB_PKGS) sqlite3 libfyaml json-c libcurl
+PKGS       := $(LIB_PKGS) sqlite3 libfyaml json-c libcurl libpcre2-8
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 LIB_LIBS   := $(shell pkg-config --libs $(LIB_PKGS) 2>/dev/null)
@@ -28,7 +28,7 @@ CPPFLAGS += -Isrc -Iinclude -D_GNU_SOURCE -DIDEM_VERSION='"$(VERSION)"' $(PKG_CF
 ALL_CFLAGS = $(BITS) $(OPT) -g -fPIC -pthread $(WARN) $(EXTRA)
 ALL_LIBS = -Wl,--as-needed $(PKG_LIBS) -pthread -lm
 
-ROOMS := base gguf kernels engine record sample perturb plan backend store run stats report convert cli
+ROOMS := base gguf kernels engine record sample perturb answer plan backend store run stats report convert cli
 src_of = $(wildcard $(addsuffix /*.c,$(addprefix src/,$(1))))
 obj_of = $(patsubst src/%.c,$(BUILD)/src/%.o,$(call src_of,$(1)))
 
@@ -110,13 +110,14 @@ DEPS_kernels := base kernels
 DEPS_engine  := base gguf kernels engine
 DEPS_sample  := base record sample
 DEPS_perturb := base perturb
-DEPS_plan    := base record perturb plan
+DEPS_answer  := base answer
+DEPS_plan    := base record perturb answer plan
 DEPS_store   := base record store
 DEPS_stats   := base stats
 DEPS_backend := base record gguf kernels engine backend
-DEPS_run     := base record gguf kernels engine sample perturb plan backend store run
+DEPS_run     := base record gguf kernels engine sample perturb answer plan backend store run
 DEPS_convert := base gguf convert
-DEPS_report  := base record store stats report
+DEPS_report  := base record store stats answer report
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
 room = $(firstword $(subst _, ,$(1)))
 

@@ -6,8 +6,8 @@
 #   isa: to build, and for make isa (from x86-64): a compiler for AArch64, its libraries, qemu-user
 set -u
 build='gcc make binutils libc6-dev pkg-config libutf8proc-dev libxxhash-dev libssl-dev
-    libsqlite3-dev libfyaml-dev libjson-c-dev libcurl4-openssl-dev librandom123-dev python3 python3-pip ca-certificates'
-test='libcmocka-dev libpcre2-dev'
+    libsqlite3-dev libfyaml-dev libjson-c-dev libcurl4-openssl-dev libpcre2-dev librandom123-dev python3 python3-pip ca-certificates'
+test='libcmocka-dev'
 all='clang libclang-rt-dev shellcheck mandoc'
 isa='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libutf8proc-dev:arm64 libxxhash-dev:arm64
     libssl-dev:arm64'
@@ -22,7 +22,7 @@ esac
 
 # Without dpkg: whoever has the libraries may go on.
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
-    modules='libutf8proc libxxhash libcrypto sqlite3 libfyaml json-c libcurl'
+    modules='libutf8proc libxxhash libcrypto sqlite3 libfyaml json-c libcurl libpcre2-8'
     # shellcheck disable=SC2086
     if pkg-config --exists $modules; then
         exit 0

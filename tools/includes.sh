@@ -7,16 +7,16 @@ cd "$(dirname "$0")/.." || exit 1
 allowed() {   # of room $1
     case $1 in
     base) echo '' ;;
-    gguf | kernels | record | stats | perturb) echo 'base' ;;
+    gguf | kernels | record | stats | perturb | answer) echo 'base' ;;
     convert) echo 'base gguf' ;;
     engine) echo 'base gguf kernels' ;;
     sample | store) echo 'base record' ;;
-    plan) echo 'base record perturb' ;;
+    plan) echo 'base record perturb answer' ;;
     backend) echo 'base record' ;;          # and the engine by idem.h
     run) echo 'base record plan backend sample store' ;;
-    report) echo 'base record store stats' ;;
+    report) echo 'base record store stats answer' ;;
     serve) echo 'base report' ;;
-    cli) echo 'base gguf convert record sample perturb plan backend store run stats report serve' ;;
+    cli) echo 'base gguf convert record sample perturb answer plan backend store run stats report serve' ;;
     *) echo "unknown room $1: add it to $0" >&2; echo '' ;;
     esac
 }
@@ -27,6 +27,7 @@ library() {
     sqlite3.h) echo 'src/store/' ;;
     curl/*) echo 'src/backend/http.c' ;;
     libfyaml.h) echo 'src/plan/' ;;
+    pcre2.h) echo 'src/answer/' ;;
     *) echo 'src/' ;;
     esac
 }

@@ -14,11 +14,12 @@ SEEDS_fuzz_tokenizer  := tests/fuzz/corpus/tokenizer
 ARGS_fuzz_tokenizer   := -dict=tests/fuzz/tokenizer.dict
 DEPS_fuzz_model       := base gguf kernels engine
 ARGS_fuzz_model       := -max_len=16384 -len_control=0
-DEPS_fuzz_experiment  := base record perturb plan
+DEPS_fuzz_experiment  := base record perturb answer plan
 SEEDS_fuzz_experiment := tests/fuzz/corpus/experiment
 ARGS_fuzz_experiment  := -dict=tests/fuzz/experiment.dict
 DEPS_fuzz_perturb     := base perturb
 SEEDS_fuzz_perturb    := tests/fuzz/corpus/perturb
+DEPS_fuzz_answer      := base answer
 DEPS_fuzz_safetensors := base gguf convert
 SEEDS_fuzz_safetensors := tests/data/convert/llama3-json
 DEPS_fuzz_convert     := base gguf convert
