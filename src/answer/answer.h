@@ -38,6 +38,10 @@ struct answer_rule {               /* all zero: the whole output, normalised, eq
     enum answer_match match;       /* CONTAINS: a correct answer is part of it, in whole words */
 };
 
+/* A rule from its words, as a run database keeps them. Names what is allowed if one is unknown. */
+int answer_rule_words(struct answer_rule *rule, const char *parse, const char *arg, const char *normalize,
+                      const char *match, struct idem_err *err);
+
 struct answer;
 /* Compiles the rule, whose arg is copied. NULL: a bad expression (with its offset), letters or field. */
 struct answer *answer_open(const struct answer_rule *rule, struct idem_err *err);

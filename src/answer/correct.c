@@ -11,6 +11,22 @@
 const char *answer_normal_name(enum answer_normal n) { return n == ANSWER_EXACT ? "exact" : "squad"; }
 const char *answer_match_name(enum answer_match m) { return m == ANSWER_CONTAINS ? "contains" : "equals"; }
 
+int answer_rule_words(struct answer_rule *rule, const char *parse, const char *arg, const char *normalize,
+                      const char *match, struct idem_err *err)
+{
+    int kind = 0;
+    while (kind <= ANSWER_JSON && strcmp(parse, answer_parse_name((enum answer_parse_kind)kind)) != 0)
+        kind++;
+    bool exact = strcmp(normalize, "exact") == 0, contains = strcmp(match, "contains") == 0;
+    if (kind > ANSWER_JSON || (!exact && strcmp(normalize, "squad") != 0) || (!contains && strcmp(match, "equals") != 0))
+        return err_set(err, IDEM_ERR_FORMAT, "answers by '%.20s', '%.20s', '%.20s'; allowed: whole, first_line, after, "
+                       "regex, choice, json; squad, exact; equals, contains", parse, normalize, match);
+    *rule = (struct answer_rule){.parse = (enum answer_parse_kind)kind, .arg = arg,
+                                 .normal = exact ? ANSWER_EXACT : ANSWER_SQUAD,
+                                 .match = contains ? ANSWER_CONTAINS : ANSWER_EQUALS};
+    return 0;
+}
+
 /* ---- normal form ------------------------------------------------------------------------------- */
 
 static bool is_punctuation(int32_t cp)

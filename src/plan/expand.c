@@ -190,6 +190,17 @@ static void json_perturbations(struct json *j, const struct plan *p)
     json_end(j);
 }
 
+static void json_answer(struct json *j, const struct plan_answer *a)
+{
+    json_key(j, "answer"), json_begin(j, '{');
+    json_key(j, "parse"), json_strz(j, answer_parse_name(a->rule.parse));
+    json_key(j, "arg"), json_strz(j, a->rule.arg);
+    json_key(j, "normalize"), json_strz(j, answer_normal_name(a->rule.normal));
+    json_key(j, "match"), json_strz(j, answer_match_name(a->rule.match));
+    json_key(j, "correct"), json_strz(j, a->correct);
+    json_end(j);
+}
+
 static void json_prompts(struct json *j, const struct plan *p)
 {
     json_begin(j, '[');
@@ -294,6 +305,8 @@ char *plan_json(const struct plan *p)
         json_perturbations(&j, p);
     json_key(&j, "prompts"), json_prompts(&j, p);
     json_key(&j, "settings"), json_settings(&j, p);
+    if (p->answer.given)
+        json_answer(&j, &p->answer);
     json_key(&j, "hosts"), json_hosts(&j, p);
     json_key(&j, "claims"), json_claims(&j, p);
     json_key(&j, "decision"), json_begin(&j, '{');

@@ -269,7 +269,7 @@ static int parse_keep(struct plan_parse *c, struct fy_node *root, struct idem_er
 static int parse_root(struct plan_parse *c, struct fy_node *root, struct idem_err *err)
 {
     static const char *const allowed[] = {
-        "name", "hypothesis", "title", "question", "model", "prompts", "perturbations", "settings", "seeds",
+        "name", "hypothesis", "title", "question", "model", "prompts", "perturbations", "answer", "settings", "seeds",
         "host", "repeats", "hosts", "keep", "controls", "claims", "decision", NULL,
     };
     struct plan *p = c->p;
@@ -287,7 +287,8 @@ static int parse_root(struct plan_parse *c, struct fy_node *root, struct idem_er
         need_text(c, root, "model", 4096, &p->model, err))
         return -1;
     if (plan_parse_prompts(c, root, err) || parse_settings(c, root, err) || parse_seeds(c, root, err) ||
-        parse_keep(c, root, err) || plan_parse_perturbations(c, root, err) || plan_parse_hosts(c, root, err) ||
+        parse_keep(c, root, err) || plan_parse_perturbations(c, root, err) ||
+        plan_parse_answer(c, root, err) || plan_parse_hosts(c, root, err) ||
         plan_parse_parts(c, root, err) || plan_parse_claims(c, root, err))
         return -1;
     return plan_parse_decision(c, root, err);

@@ -22,6 +22,8 @@ int plan_parse_path(struct plan_parse *c, const char *name, struct buf *path);
 int plan_parse_prompts(struct plan_parse *c, struct fy_node *root, struct idem_err *err);
 /* Adds the perturbed prompts behind the others. */
 int plan_parse_perturbations(struct plan_parse *c, struct fy_node *root, struct idem_err *err);
+/* How answers are found and compared. */
+int plan_parse_answer(struct plan_parse *c, struct fy_node *root, struct idem_err *err);
 int plan_prompt_digest(struct plan_prompt *q, struct idem_err *err);
 
 /* The index of a setting by its id, or -1 with an error at node that lists near names. */

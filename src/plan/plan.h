@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "answer/answer.h"
 #include "base/arena.h"
 #include "base/digest.h"
 #include "base/err.h"
@@ -57,6 +58,12 @@ struct plan_perturbation {
 struct plan_skip {                /* a perturbation that does not apply to a prompt */
     uint32_t prompt, perturbation;
     const char *why;
+};
+
+struct plan_answer {              /* how an answer is found in an output, and which ones are correct */
+    bool given;                   /* false: the file says nothing of answers */
+    struct answer_rule rule;
+    const char *correct;          /* attribute of the prompts with the correct answers; NULL: none is named */
 };
 
 struct plan_setting {
@@ -116,6 +123,7 @@ struct plan {
     uint64_t *seeds;
     uint32_t n_top;               /* alternatives kept per token */
     uint32_t n_repeats;           /* computations of each key in REPEATS */
+    struct plan_answer answer;
     struct plan_decision decision;
     size_t n_prompts_declared;    /* n_bases < this: --limit was used, the run is a quick look */
 
@@ -150,6 +158,7 @@ int plan_expand(struct plan *p, const char *model_digest, const char *numerics,
  *                  "attributes": {name: value}, "body": [from, to], "base": index, "perturbation": index}, …],
  *                 (from chat_template on: if given)
  *    "settings": [{"id", "factor"|null, "level"|null, "values": {hyperparameter: value, …}}, …],
+ *    "answer":   {"parse", "arg"|null, "normalize", "match", "correct"|null},   (if it is given)
  *    "hosts":    [{"id", "threads", "batch", "chunk", "cache"}, …],
  *    "claims":   [{"id", "text", "factor", "settings": [index, …], "levels": ["0.1", …]}, …],
  *    "decision": {"confidence", "max_differing", "correction": "holm"|"none", "measure", "text"}} */

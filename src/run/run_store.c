@@ -184,6 +184,12 @@ struct store *run_open_store(const struct plan *p, struct backend *b, const char
     sp.n_hosts = p->n_hosts;
     sp.claims = x.claims;
     sp.n_claims = p->n_claims;
+    struct store_answer answer = {
+        .parse = answer_parse_name(p->answer.rule.parse), .arg = p->answer.rule.arg,
+        .normalize = answer_normal_name(p->answer.rule.normal),
+        .match = answer_match_name(p->answer.rule.match), .correct = p->answer.correct,
+    };
+    sp.answer = p->answer.given ? &answer : NULL;
     sp.perturbations = x.perturbations;
     sp.n_perturbations = p->n_perturbations;
     sp.skips = x.skips;

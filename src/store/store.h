@@ -107,6 +107,13 @@ struct store_host {
     struct rec_host host;
 };
 
+/* How an answer is found in an output and compared (answer/answer.h has the words). */
+struct store_answer {
+    const char *parse, *arg;       /* "first_line", ""; "after", "Answer:"; … */
+    const char *normalize, *match; /* "squad" "exact"; "equals" "contains" */
+    const char *correct;           /* attribute of prompts with the correct answers; "": none is named */
+};
+
 /* A claim puts settings in order: settings[0] is said to give the most deterministic output. It is
  * tested paired by prompt, over the SEEDS trials. */
 struct store_claim {
@@ -131,6 +138,7 @@ struct store_plan {
     const struct rec_trial *trials;       uint64_t n_trials;   /* trials[i].index == i */
     const struct store_perturbation *perturbations; size_t n_perturbations;
     const struct store_skip *skips;       size_t n_skips;
+    const struct store_answer *answer;    /* NULL: the experiment says nothing of answers */
 };
 
 /* ---- how an output came to be (kept beside it, never in the digest) ------------------------- */
@@ -197,6 +205,7 @@ const struct store_setting *store_settings(const struct store *s, size_t *n);
 const struct store_host *store_hosts(const struct store *s, size_t *n);
 const struct store_claim *store_claims(const struct store *s, size_t *n);
 const struct store_perturbation *store_perturbations(const struct store *s, size_t *n);
+const struct store_answer *store_answer(const struct store *s);   /* or NULL */
 const struct store_skip *store_skips(const struct store *s, size_t *n);
 uint64_t store_n_trials(const struct store *s);        /* of the plan */
 uint64_t store_n_done(const struct store *s);          /* that have an output (also uncommitted) */

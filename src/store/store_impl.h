@@ -38,6 +38,7 @@ struct store {
     struct store_claim *claims;     size_t n_claims;
     struct store_perturbation *perturbations; size_t n_perturbations;
     struct store_skip *skips;       size_t n_skips;
+    struct store_answer *answer;    size_t n_answer;   /* 0 or 1 */
     char *machines;
     uint64_t n_trials, n_done;
     uint8_t *done;            /* bitmap over trials */

@@ -197,6 +197,16 @@ static void row_prompt(struct reader *r, size_t i)
     r->ok &= p->base < r->s->n_prompts && p->perturbed <= r->s->n_perturbations;
 }
 
+static void row_answer(struct reader *r, size_t i)
+{
+    struct store_answer *a = &r->s->answer[i];
+    a->parse = get_s(r);
+    a->arg = get_s(r);
+    a->normalize = get_s(r);
+    a->match = get_s(r);
+    a->correct = get_s(r);
+}
+
 /* Schemas 1 and 2 knew no perturbations. */
 #define PROMPTS "SELECT prompt, id, kind, system, text, chat, tokens, "
 static const char prompts_sql_2[] = PROMPTS "prompt, 0, '', '', '{}' FROM prompts ORDER BY prompt";
@@ -388,11 +398,14 @@ int store_meta_load(struct store *s, struct idem_err *err)
          (void **)&s->hosts, &s->n_hosts, sizeof *s->hosts, row_host},
         {"claims", "SELECT claim, id, text, factor, measure, settings, levels FROM claims ORDER BY claim",
          (void **)&s->claims, &s->n_claims, sizeof *s->claims, row_claim},
+        {"answer", "SELECT answer, parse, arg, normalize, match, correct FROM answer ORDER BY answer",
+         (void **)&s->answer, &s->n_answer, sizeof *s->answer, row_answer},
         {"skips", "SELECT skip, prompt, perturbation, why FROM skips ORDER BY skip",
          (void **)&s->skips, &s->n_skips, sizeof *s->skips, row_skip},
     };
     for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
-        bool unknown = s->schema < 3 && (t[i].row == row_perturbation || t[i].row == row_skip);
+        bool unknown = s->schema < 3 && (t[i].row == row_perturbation || t[i].row == row_skip ||
+                                         t[i].row == row_answer);
         int64_t n = unknown ? 0 : count_of(s, t[i].table, err);
         if (n < 0)
             return -1;

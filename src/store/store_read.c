@@ -57,6 +57,11 @@ const struct store_skip *store_skips(const struct store *s, size_t *n)
     return s->skips;
 }
 
+const struct store_answer *store_answer(const struct store *s)
+{
+    return s->n_answer ? s->answer : NULL;
+}
+
 /* ---- numbers --------------------------------------------------------------------------------- */
 
 int store_bind_f32(sqlite3_stmt *q, int col, float v)

@@ -28,6 +28,9 @@ static const char schema_sql[] =
     " diff TEXT NOT NULL, option_order TEXT NOT NULL, attributes TEXT NOT NULL);"
     "CREATE TABLE perturbations ("
     " perturbation INTEGER PRIMARY KEY, name TEXT NOT NULL, seed INTEGER);"
+    "CREATE TABLE answer ("
+    " answer INTEGER PRIMARY KEY, parse TEXT NOT NULL, arg TEXT NOT NULL, normalize TEXT NOT NULL,"
+    " match TEXT NOT NULL, correct TEXT NOT NULL);"
     "CREATE TABLE skips ("
     " skip INTEGER PRIMARY KEY, prompt INTEGER NOT NULL REFERENCES prompts,"
     " perturbation INTEGER NOT NULL REFERENCES perturbations, why TEXT NOT NULL);"
@@ -197,6 +200,24 @@ static int put_perturbations(struct store *s, const struct store_plan *p, struct
         bind_s(&b, p->skips[i].why);
         rc = store_sql_run(s, q, "write the perturbations", err);
     }
+    sqlite3_finalize(q);
+    return rc;
+}
+
+static int put_answer(struct store *s, const struct store_plan *p, struct idem_err *err)
+{
+    if (!p->answer)
+        return 0;
+    sqlite3_stmt *q = store_sql_prepare(s, "INSERT INTO answer VALUES (0,?,?,?,?,?)", err);
+    if (!q)
+        return -1;
+    struct binder b = {.q = q};
+    bind_s(&b, p->answer->parse);
+    bind_s(&b, p->answer->arg);
+    bind_s(&b, p->answer->normalize);
+    bind_s(&b, p->answer->match);
+    bind_s(&b, p->answer->correct);
+    int rc = store_sql_run(s, q, "write how answers are found", err);
     sqlite3_finalize(q);
     return rc;
 }
@@ -378,7 +399,7 @@ int store_schema_create(struct store *s, const struct store_plan *p, struct idem
     if (rc != 0 || store_sql_exec(s, schema_sql, "create the tables", err) != 0)
         return -1;
     static int (*const parts[])(struct store *, const struct store_plan *, struct idem_err *) = {
-        put_run, put_perturbations, put_prompts, put_settings, put_hosts, put_claims, put_trials,
+        put_run, put_answer, put_perturbations, put_prompts, put_settings, put_hosts, put_claims, put_trials,
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (parts[i](s, p, err) != 0)

@@ -168,6 +168,21 @@ static void test_bad_rules(void **state)
     answer_close(NULL);
 }
 
+static void test_words(void **state)
+{
+    struct answer_rule r;
+    struct idem_err err = {0};
+    (void)state;
+    assert_int_equal(answer_rule_words(&r, "choice", "AB", "exact", "contains", &err), 0);
+    assert_true(r.parse == ANSWER_CHOICE && !strcmp(r.arg, "AB") && r.normal == ANSWER_EXACT && r.match == ANSWER_CONTAINS);
+    assert_int_equal(answer_rule_words(&r, "whole", "", "squad", "equals", &err), 0);
+    assert_true(r.parse == ANSWER_WHOLE && r.normal == ANSWER_SQUAD && r.match == ANSWER_EQUALS);
+    assert_int_equal(answer_rule_words(&r, "line", "", "squad", "equals", &err), -1);
+    assert_int_equal(answer_rule_words(&r, "whole", "", "squat", "equals", &err), -1);
+    assert_int_equal(answer_rule_words(&r, "whole", "", "squad", "is", &err), -1);
+    assert_non_null(strstr(err.msg, "allowed: whole, first_line"));
+}
+
 static void test_gives_up(void **state)
 {
     struct idem_err err = {0};
@@ -193,7 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse), cmocka_unit_test(test_correct), cmocka_unit_test(test_normal),
-        cmocka_unit_test(test_bad_rules), cmocka_unit_test(test_gives_up),
+        cmocka_unit_test(test_bad_rules), cmocka_unit_test(test_words), cmocka_unit_test(test_gives_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

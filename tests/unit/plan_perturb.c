@@ -164,6 +164,20 @@ static void test_json(void **state)
 }
 
 /* What the digest of this plan was before there were perturbations. */
+static void test_answer(void **state)
+{
+    (void)state;
+    struct plan *p = open_good(0);
+    assert_true(p->answer.given && p->answer.rule.parse == ANSWER_AFTER && p->answer.rule.match == ANSWER_CONTAINS);
+    assert_string_equal(p->answer.rule.arg, "Answer:");
+    assert_string_equal(p->answer.correct, "subject");
+    char *json = plan_json(p);
+    assert_non_null(strstr(json, "\"answer\": {\"parse\": \"after\", \"arg\": \"Answer:\", \"normalize\": \"squad\", "
+                                 "\"match\": \"contains\", \"correct\": \"subject\"}"));
+    free(json);
+    plan_close(p);
+}
+
 static void test_digest_stays(void **state)
 {
     (void)state;
@@ -176,7 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table), cmocka_unit_test(test_variants), cmocka_unit_test(test_trials),
-        cmocka_unit_test(test_limit), cmocka_unit_test(test_json), cmocka_unit_test(test_digest_stays),
+        cmocka_unit_test(test_limit), cmocka_unit_test(test_json), cmocka_unit_test(test_digest_stays), cmocka_unit_test(test_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

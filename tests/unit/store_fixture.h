@@ -21,6 +21,9 @@ struct fix {
     struct store_setting settings[FIX_SETTINGS];
     struct store_host hosts[FIX_HOSTS];
     struct store_claim claim;
+    struct store_perturbation perturbations[2];
+    struct store_skip skip;
+    struct store_answer answer;
     struct rec_trial trials[FIX_TRIALS];
     struct store_plan plan;
 };
@@ -30,11 +33,19 @@ static inline void fix_plan(struct fix *f)
     static const char *const stop[] = {"\n\n", "\"end\", [x]"};
     static const uint32_t order[] = {0, 1};
     static const char *const levels[] = {"false", "true"};
+    static const struct rec_attribute attributes[] = {{"s_pop", "72"}, {"obj", "[\"a: b\", \"c\"]"}};
     *f = (struct fix){0};
     f->prompts[0] = (struct store_prompt){.id = "fact-1", .kind = "fact", .text = "The capital of France is"};
     f->prompts[1] = (struct store_prompt){.id = "open-1", .kind = "open", .text = "H\xC3\xA9 \xE2\x9C\x93",
                                           .system = "Be brief.", .chat = true};
-    f->prompts[2] = (struct store_prompt){.id = "code-1", .kind = "code", .text = "int main(void)\n{\n"};
+    f->prompts[2] = (struct store_prompt){.id = "code-1", .kind = "code", .text = "int main(void)\n{\n",
+                                          .perturbed = 2, .base = 1, .diff = "[-a-]{+b+}", .option_order = "1,0"};
+    f->prompts[0].attributes = attributes;
+    f->prompts[0].n_attributes = 2;
+    f->perturbations[0].name = "identity";
+    f->perturbations[1] = (struct store_perturbation){"typo:swap", true, 7};
+    f->skip = (struct store_skip){0, 1, "no letter"};
+    f->answer = (struct store_answer){"after", "Answer:", "squad", "contains", "obj"};
     for (int i = 0; i < FIX_SETTINGS; i++)
         rec_settings_default(&f->settings[i].settings, REC_SAMPLER_HF);
     f->settings[0].name = "base";
@@ -66,7 +77,7 @@ static inline void fix_plan(struct fix *f)
         t->setting = (uint32_t)(i / FIX_PROMPTS % FIX_SETTINGS);
         t->host = (uint32_t)(i / FIX_PROMPTS / FIX_SETTINGS % FIX_HOSTS);
         t->seed = i == 5 ? UINT64_MAX : i / FIX_PROMPTS / FIX_SETTINGS / FIX_HOSTS;
-        t->purpose = (enum rec_purpose)(i % (REC_PURPOSE_CONTROL_CAPTURE + 1));
+        t->purpose = (enum rec_purpose)(i % (REC_PURPOSE_PERTURBED + 1));
         t->n_top = FIX_TOP;
         digest_sha256(&i, sizeof i, t->key);
     }
@@ -80,6 +91,8 @@ static inline void fix_plan(struct fix *f)
         .settings = f->settings, .n_settings = FIX_SETTINGS,
         .hosts = f->hosts, .n_hosts = FIX_HOSTS,
         .claims = &f->claim, .n_claims = 1,
+        .perturbations = f->perturbations, .n_perturbations = 2, .skips = &f->skip, .n_skips = 1,
+        .answer = &f->answer,
         .trials = f->trials, .n_trials = FIX_TRIALS,
     };
 }
