@@ -53,7 +53,9 @@ def text_of(*argv):
 # ---- one round of each kind; each gives plain numbers ----------------------------------------------
 
 def program(o, name, *args):
-    return speed.run_json([o.bench / name, *args])
+    r = speed.run_json([o.bench / name, *args])
+    r.pop("model", None)        # a path of this machine
+    return r
 
 
 def llama_bench(o, path, threads, *args):
@@ -104,13 +106,19 @@ def batch_theirs(o, path, threads):
     return {"tok_s": json.loads(found[0])["speed_tg"]}
 
 
-def first_ours(o, path):
-    first, whole, peak = first_token.first_byte_ms(first_token.ours(path, 8))
+def first_of(argv, path):
+    """Of three starts in a row the one with the middle time to its first byte."""
+    first_token.warm(path)
+    first, whole, peak = sorted(first_token.first_byte_ms(argv) for _ in range(3))[1]
     return {"first_ms": first, "whole_ms": whole, "peak_bytes": peak}
 
 
+def first_ours(o, path):
+    return first_of(first_token.ours(path, 8), path)
+
+
 def first_theirs(o, path):
-    return {"first_ms": first_token.first_byte_ms(first_token.theirs(o.llama_bin, path, 8))[0]}
+    return first_of(first_token.theirs(o.llama_bin, path, 8), path)
 
 
 def long_ours(o, path, threads, longest):
@@ -166,7 +174,7 @@ def measurements(o):
                                      "llama.cpp": lambda _, p=p, t=t: batch_theirs(o, p, t)}, o.rounds
     for n, p in models:
         yield f"first/{n}", {"idem": lambda _, p=p: first_ours(o, p), "llama.cpp": lambda _, p=p: first_theirs(o, p)}, \
-            2 * o.rounds
+            o.rounds
     for n, p in models:
         for t in threads:
             longest = DEPTH + 512 if o.quick else LONGEST
@@ -175,15 +183,15 @@ def measurements(o):
     for n, p in models + big:
         yield f"memory/{n}", {"idem": lambda _, p=p: memory_ours(o, p)}, 1
     # All prompts through idem each round; through llama-server all of them once, five in a round.
-    groups = [":1"] if o.quick else [f"{i}:{i + 5}" for i in range(0, 30, 5)]
-    ours = ["--prompts", ":1"] if o.quick else []
-    slow = ["--prompts", ":1"] if o.quick else ["--prompts", "::5"]       # every fifth one
+    groups = ["::10"] if o.quick else [f"{i}:{i + 5}" for i in range(0, 30, 5)]
+    ours = ["--prompts", ":10"] if o.quick else []
+    alone, together = ("::15", ":1") if o.quick else ("::5", "::10")        # every fifth, every tenth one
     yield "grid/llama-server", {"idem": lambda _: grid(o, "idem", *ours),
                                 "llama.cpp": lambda i: grid(o, "server", "--llama", o.llama_bin, "--prompts",
                                                             groups[i % len(groups)])}, len(groups)
-    yield "grid/transformers", {"transformers": lambda _: grid(o, "transformers", *slow, "--seeds", 1)}, few
-    yield "grid/transformers-together", {"transformers": lambda _: grid(o, "transformers", *slow, "--together")}, \
-        1
+    yield "grid/transformers", {"transformers": lambda _: grid(o, "transformers", "--prompts", alone, "--seeds", 1)}, few
+    yield "grid/transformers-together", {"transformers": lambda _: grid(o, "transformers", "--prompts", together,
+                                                                        "--together")}, 1
     for n, p in models:
         yield f"profile/{n}/2", {"idem": lambda _, p=p: program(o, "profile", p, 2)}, 1
 
