@@ -8,10 +8,11 @@
 
 #include "base/err.h"
 
-/* ---- Yuan et al. 2025, "Understanding and Mitigating Numerical Sources of Nondeterminism in LLM
- * Inference", arXiv:2506.09501, section 3. The wording of the definitions is the paper's in short;
- * the divisor of the deviations (n - 1: "sample standard deviation") and the order of the two
- * means in Avg_Std@top1_prob could not be checked against its published code, which has neither. */
+/* ---- After Yuan et al. 2025, "Understanding and Mitigating Numerical Sources of Nondeterminism in
+ * LLM Inference", arXiv:2506.09501, section 3. That section could not be consulted while this was
+ * written, and the published code has no such computation: the three definitions are what their
+ * names were understood to mean. Unconfirmed above all: the divisor n - 1, that positions end
+ * before Div_Index, and that positions are averaged within a prompt first. */
 
 /* Std@Acc: sample standard deviation (divisor n - 1) of the accuracies (or any other score) that n
  * runtime configurations reach on one task. NaN for n < 2, or when a score is NaN. */

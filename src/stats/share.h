@@ -17,7 +17,7 @@
  * of freedom (Korn & Graubard 1998, Surv. Methodol. 24:193). One thing is added to theirs: mean and
  * se are those of the sample and one prompt more, with the value 0 for the lower end and 1 for the
  * upper. Without it rare prompts unlike all others, which the sample happens to miss, make an
- * interval far too sure of itself (60 prompts of 8 trials, 0.97: coverage 0.77).
+ * interval far too sure of itself (60 prompts of 8 trials, 0.97: coverage 0.79).
  * It keeps its coverage near 0 and 1, where bootstraps fail: with all v equal to 0, or all to 1,
  * prompts count once. n_effective (of the end where it is smaller) is never above n_trials, the
  * trials in all (>= n). n = 0: [0, 1], value NaN. n = 1: [0, 1]. Values outside [0, 1] or NaN are

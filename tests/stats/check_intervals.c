@@ -230,10 +230,10 @@ static double survival_of(struct rng *r, size_t n, double hazard, bool beta)
     for (size_t i = 0; i < n_points; i++)
         last = s[i].t <= 10 ? i : last;
     if (last == SIZE_MAX)
-        return 1.0;   /* nothing parted, none ended: beta's bound would hold */
+        return 0.0;   /* nothing to show is no hit */
     if (beta)
         return check_hit(s[last].beta_low, s[last].beta_high, truth);
-    return isnan(s[last].low) ? 1.0 : check_hit(s[last].low, s[last].high, truth);
+    return check_hit(s[last].low, s[last].high, truth);   /* NaN: no hit */
 }
 
 static double survival_greenwood(struct rng *r)
