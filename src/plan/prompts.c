@@ -321,6 +321,8 @@ struct table {
     size_t id, kind, text;          /* columns */
     const char *format;
     struct plan_prompt like;        /* chat and its kin, the same for all */
+    size_t *rows;                   /* [n_rows] of the table that `where` leaves: prompt i is row rows[i] */
+    size_t n_rows;
 };
 
 static int row_err(const struct table *t, size_t row, struct idem_err *err, const char *msg)
@@ -330,7 +332,8 @@ static int row_err(const struct table *t, size_t row, struct idem_err *err, cons
 
 static int place_in_table(const void *ctx, size_t index, struct idem_err *err, const char *msg)
 {
-    return row_err(ctx, index, err, msg);
+    const struct table *t = ctx;
+    return row_err(t, t->rows[index], err, msg);
 }
 
 /* The name of a column from the mapping, and its place in the table. */
@@ -387,14 +390,58 @@ static int parse_row(struct plan_parse *c, const struct table *t, size_t row, co
     return put_in_format(c, t->format, q, err) || plan_prompt_digest(q, err) ? -1 : 0;
 }
 
+/* Whether a row has one of the wanted values (a text, or a list of texts) in a column. */
+static bool has_value(const char *cell, struct fy_node *wanted)
+{
+    void *at = NULL;
+    struct fy_node *item;
+    if (!plan_yaml_is_sequence(wanted))
+        return plan_yaml_is_word(wanted, cell);
+    while (plan_yaml_item(wanted, &at, &item))
+        if (plan_yaml_is_word(item, cell))
+            return true;
+    return false;
+}
+
+/* where: {column: value, column: [value, value]}; all columns must fit. */
+static int choose_rows(struct plan_parse *c, struct fy_node *map, struct table *t, struct idem_err *err)
+{
+    struct fy_node *where = plan_yaml_get(map, "where"), *key, *value;
+    t->rows = arena_array(&c->p->arena, t->t.n_rows, sizeof *t->rows);
+    if (!t->rows)
+        return err_memory(err, "rows", t->t.n_rows * sizeof *t->rows);
+    for (size_t i = 0; i < t->t.n_rows; i++)
+        t->rows[t->n_rows++] = i;
+    if (where && !plan_yaml_is_mapping(where))
+        return plan_yaml_err(&c->y, where, err, "where must be a mapping (column: value, or a list of values)");
+    for (void *at = NULL; where && plan_yaml_pair(where, &at, &key, &value);) {
+        struct idem_err why = {0};
+        size_t column, n = 0;
+        const char *name = plan_yaml_text(&c->y, key, "a column in where", 64, &c->p->arena, err);
+        if (!name)
+            return -1;
+        if (plan_tsv_column(&t->t, name, &column, &why))
+            return plan_yaml_err(&c->y, key, err, "%s", why.msg);
+        if (plan_yaml_is_mapping(value))
+            return plan_yaml_err(&c->y, value, err, "'%s' in where must be a value or a list of values", name);
+        for (size_t i = 0; i < t->n_rows; i++)
+            if (has_value(t->t.cells[t->rows[i] * t->t.n_columns + column], value))
+                t->rows[n++] = t->rows[i];
+        t->n_rows = n;
+        if (n == 0)
+            return plan_yaml_err(&c->y, value, err, "no row of the table has that in column '%s'", name);
+    }
+    return 0;
+}
+
 static int parse_rows(struct plan_parse *c, const struct table *t, struct fy_node *at, struct idem_err *err)
 {
     struct plan *p = c->p;
-    if (t->t.n_rows > PLAN_MAX_PROMPTS)
-        return plan_yaml_err(&c->y, at, err, "the table has %zu rows; allowed: at most %d", t->t.n_rows,
+    if (t->n_rows > PLAN_MAX_PROMPTS)
+        return plan_yaml_err(&c->y, at, err, "the table has %zu rows; allowed: at most %d", t->n_rows,
                              PLAN_MAX_PROMPTS);
     struct rec_attribute *names = arena_array(&p->arena, t->t.n_columns, sizeof *names);
-    p->prompts = arena_array(&p->arena, t->t.n_rows, sizeof *p->prompts);
+    p->prompts = arena_array(&p->arena, t->n_rows, sizeof *p->prompts);
     if (!p->prompts || !names)
         return err_memory(err, "prompts", t->t.n_rows * sizeof *p->prompts);
     for (size_t i = 0; i < t->t.n_columns; i++) {
@@ -403,15 +450,15 @@ static int parse_rows(struct plan_parse *c, const struct table *t, struct fy_nod
             return err_set(err, IDEM_ERR_FORMAT, "%s:1: the column '%s' has another name than letters, digits, spaces, "
                            "'.', '_' and '-'", t->t.path, names[i].name);
     }
-    for (size_t i = 0; i < t->t.n_rows; i++)
-        if (parse_row(c, t, i, names, &p->prompts[p->n_prompts++], err))
+    for (size_t i = 0; i < t->n_rows; i++)
+        if (parse_row(c, t, t->rows[i], names, &p->prompts[p->n_prompts++], err))
             return -1;
     return check_unique(p, place_in_table, t, err);
 }
 
 static int parse_table(struct plan_parse *c, struct fy_node *map, struct idem_err *err)
 {
-    static const char *const allowed[] = {"table", "id", "kind", "text", "format", "chat", "system", "chat_template",
+    static const char *const allowed[] = {"table", "where", "id", "kind", "text", "format", "chat", "system", "chat_template",
                                           "chat_vars", NULL};
     struct table t = {.id = 0};
     struct buf path = {0};
@@ -429,7 +476,7 @@ static int parse_table(struct plan_parse *c, struct fy_node *map, struct idem_er
         err_prefix(err, "%s: prompts", c->p->path);
     else if (!parse_column(c, map, "id", &t.t, &t.id, err) && !parse_column(c, map, "kind", &t.t, &t.kind, err) &&
              !parse_column(c, map, "text", &t.t, &t.text, err) && !parse_format(c, &c->y, map, &t.format, err) &&
-             !parse_chat(c, &c->y, map, "the table", &t.like, err))
+             !parse_chat(c, &c->y, map, "the table", &t.like, err) && !choose_rows(c, map, &t, err))
         rc = parse_rows(c, &t, n, err);
     buf_release(&path);
     return rc;

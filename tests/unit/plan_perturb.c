@@ -164,6 +164,17 @@ static void test_json(void **state)
 }
 
 /* What the digest of this plan was before there were perturbations. */
+/* Rows are chosen by their values, quoted or not. */
+static void test_where(void **state)
+{
+    (void)state;
+    struct plan *p = open_plan("tests/data/plan/good-where.yaml", 0);
+    assert_int_equal(p->n_bases, 1);
+    assert_string_equal(p->prompts[0].id, "9");
+    assert_string_equal(p->prompts[0].text, "Who is the author of Dune?");
+    plan_close(p);
+}
+
 static void test_answer(void **state)
 {
     (void)state;
@@ -190,7 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table), cmocka_unit_test(test_variants), cmocka_unit_test(test_trials),
-        cmocka_unit_test(test_limit), cmocka_unit_test(test_json), cmocka_unit_test(test_digest_stays), cmocka_unit_test(test_answer),
+        cmocka_unit_test(test_limit), cmocka_unit_test(test_json), cmocka_unit_test(test_digest_stays), cmocka_unit_test(test_answer), cmocka_unit_test(test_where),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
