@@ -20,6 +20,8 @@ ARGS_fuzz_experiment  := -dict=tests/fuzz/experiment.dict
 DEPS_fuzz_perturb     := base perturb
 SEEDS_fuzz_perturb    := tests/fuzz/corpus/perturb
 DEPS_fuzz_answer      := base answer
+DEPS_fuzz_table       := base record perturb answer plan
+SEEDS_fuzz_table      := tests/data/plan/tables
 DEPS_fuzz_safetensors := base gguf convert
 SEEDS_fuzz_safetensors := tests/data/convert/llama3-json
 DEPS_fuzz_convert     := base gguf convert
