@@ -61,6 +61,10 @@ void answer_normalize(enum answer_normal n, const char *text, size_t len, struct
 int answer_correct(const struct answer *a, const char *found, size_t len, const char *correct, size_t correct_len,
                    struct idem_err *err);
 
+/* The letter that an option had before the options were moved: of 'B' and order "2,0,1" (option 1 was
+ * option 0) 'A'. order "" or NULL: the letter itself. 0: no such letter or order. */
+char answer_unmove(char letter, const char *order);
+
 const char *answer_parse_name(enum answer_parse_kind k);   /* "whole" "first_line" "after" … */
 const char *answer_normal_name(enum answer_normal n);      /* "squad" "exact" */
 const char *answer_match_name(enum answer_match m);        /* "equals" "contains" */

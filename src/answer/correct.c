@@ -103,6 +103,24 @@ void answer_normalize(enum answer_normal n, const char *text, size_t len, struct
     free(nfc);
 }
 
+/* ---- options that were moved ------------------------------------------------------------------------ */
+
+char answer_unmove(char letter, const char *order)
+{
+    if (letter < 'A' || letter > 'Z')
+        return 0;
+    if (!order || !order[0])
+        return letter;
+    const char *p = order;
+    for (int i = 0; i < letter - 'A' && p; i++) {
+        p = strchr(p, ',');
+        p = p ? p + 1 : NULL;
+    }
+    char *end = NULL;
+    long was = p && *p >= '0' && *p <= '9' ? strtol(p, &end, 10) : 26;
+    return was < 26 && (*end == ',' || *end == '\0') ? (char)('A' + was) : 0;
+}
+
 /* ---- comparing --------------------------------------------------------------------------------- */
 
 /* Whether s[at] is in the middle of a word: both sides are no space. */

@@ -183,6 +183,18 @@ static void test_words(void **state)
     assert_non_null(strstr(err.msg, "allowed: whole, first_line"));
 }
 
+static void test_unmove(void **state)
+{
+    static const struct { char letter; const char *order; char was; } cases[] = {
+        {'A', "2,0,1", 'C'}, {'B', "2,0,1", 'A'}, {'C', "2,0,1", 'B'}, {'D', "2,0,1", 0}, {'B', "", 'B'}, {'B', NULL, 'B'},
+        {'a', "0,1", 0}, {'A', "x", 0}, {'B', "0,", 0}, {'A', "26", 0}, {'A', "25", 'Z'}, {'K', "0,1,2,3,4,5,6,7,8,9,11", 'L'},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (answer_unmove(cases[i].letter, cases[i].order) != cases[i].was)
+            fail_msg("%c %s", cases[i].letter, cases[i].order ? cases[i].order : "(none)");
+}
+
 static void test_gives_up(void **state)
 {
     struct idem_err err = {0};
@@ -208,7 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse), cmocka_unit_test(test_correct), cmocka_unit_test(test_normal),
-        cmocka_unit_test(test_bad_rules), cmocka_unit_test(test_words), cmocka_unit_test(test_gives_up),
+        cmocka_unit_test(test_bad_rules), cmocka_unit_test(test_words), cmocka_unit_test(test_unmove), cmocka_unit_test(test_gives_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
