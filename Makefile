@@ -59,6 +59,7 @@ help:
 	@echo 'make deps        Debian packages that everything here needs'
 	@echo 'make test        unit tests and tests of the command line'
 	@echo 'make check-statistics  how often intervals and tests are right, by simulation'
+	@echo 'make check-pipeline    the same of what the report prints, on models known in closed form'
 	@echo 'make test-models tests on the real models that "idem pull" has fetched'
 	@echo 'make lint        include directions, lengths, headers, warnings of clang, shell scripts'
 	@echo 'make asan, tsan  the tests under the sanitizers'

@@ -163,12 +163,14 @@ static double mean(const double *v, size_t n)
     return n ? sum / (double)n : NAN;
 }
 
-/* Mean over prompts; prompts are the clusters, each with one value. */
-static int estimate(struct stat_estimate *e, const double *v, size_t n, const struct report *r,
-                    struct idem_err *err)
+/* Mean over prompts; prompts are the clusters, each with one value between least and most. An end
+ * that the bootstrap-t cannot give is the end of that range. */
+static int estimate(struct stat_estimate *e, const double *v, size_t n, double least, double most,
+                    const struct report *r, struct idem_err *err)
 {
     struct stat_boot b;
     report_boot(r, &b);
+    b.ci = STAT_CI_STUDENT;
     *e = (struct stat_estimate){.value = NAN, .low = NAN, .high = NAN};
     if (n == 0)
         return 0;
@@ -178,6 +180,8 @@ static int estimate(struct stat_estimate *e, const double *v, size_t n, const st
     for (size_t i = 0; i <= n; i++)
         start[i] = i;
     int rc = stat_boot_mean(e, v, start, n, &b, err);
+    e->low = e->low < least ? least : e->low;
+    e->high = e->high > most ? most : e->high;
     free(start);
     return rc;
 }
@@ -191,9 +195,9 @@ static int finish(struct rep_seeds *s, struct collect *c, const struct report *r
     s->entropy = report_median(c->entropy, c->n_entropy);
     s->mean_entropy = c->entropy_n ? c->entropy_sum / (double)c->entropy_n : NAN;
     s->distinct_2 = mean(c->distinct_2, c->n_d2);
-    if (estimate(&s->pairs, c->pairs, c->n_pairs_prompts, r, err) != 0 ||
-        estimate(&s->distinct, c->distinct, c->n_prompts, r, err) != 0 ||
-        estimate(&s->modal, c->modal, c->n_prompts, r, err) != 0)
+    if (estimate(&s->pairs, c->pairs, c->n_pairs_prompts, 0, 1, r, err) != 0 ||
+        estimate(&s->distinct, c->distinct, c->n_prompts, 1, (double)s->n_outputs, r, err) != 0 ||
+        estimate(&s->modal, c->modal, c->n_prompts, 0, 1, r, err) != 0)
         return -1;
     if (s->n_pairs && s->n_pairs_same == s->n_pairs)     /* a bootstrap cannot see beyond these */
         s->pairs.low = stat_all_of_n_low(c->n_pairs_prompts, r->confidence);

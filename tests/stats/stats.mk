@@ -19,3 +19,8 @@ check-statistics-short: $(CHECK_STATISTICS)
 # Writes models whose next-token distribution is known in closed form (tests/bigram_model.h).
 $(BUILD)/make_bigram: tests/bigram/make_bigram.c tests/bigram_model.h tests/gguf_write.h $(call obj_of,base)
 	$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) -o $@ $(filter %.c %.o,$^) $(LDFLAGS) $(ALL_LIBS)
+
+# The whole program against such models: plan, run, store and report (RUNS=1000: a minute).
+.PHONY: check-pipeline
+check-pipeline: $(BUILD)/idem $(BUILD)/make_bigram
+	@python3 tests/bigram/check_pipeline.py $(BUILD) $(RUNS)
