@@ -42,8 +42,21 @@ static size_t collect(const struct report *r, const struct store_claim *c, doubl
     return n;
 }
 
+/* No difference of the measure can be greater. */
+static double most_difference(const struct report *r, const struct store_claim *c)
+{
+    uint32_t most = 1;
+    if (strcmp(c->measure, "distinct_outputs") != 0)
+        return 1;
+    for (size_t i = 0; i < r->n_prompts * r->n_settings; i++)
+        most = r->cells[i].n > most ? r->cells[i].n : most;
+    return (double)most - 1;
+}
+
+/* An end that the bootstrap-t cannot give is the end of the range, +-most. Of differences that are
+ * all the same it says nothing. */
 static int difference(struct stat_estimate *e, struct stat_wilcoxon *w, const struct report *r,
-                      const double *v, size_t n, size_t n_levels, size_t a, size_t b,
+                      const double *v, size_t n, size_t n_levels, size_t a, size_t b, double most,
                       struct idem_err *err)
 {
     struct stat_boot boot;
@@ -59,7 +72,15 @@ static int difference(struct stat_estimate *e, struct stat_wilcoxon *w, const st
     for (size_t i = 0; i <= n; i++)
         start[i] = i;
     report_boot(r, &boot);
+    boot.ci = STAT_CI_STUDENT;
     rc = stat_boot_mean(e, d, start, n, &boot, err);
+    e->low = e->low < -most ? -most : e->low;
+    e->high = e->high > most ? most : e->high;
+    if (e->low == e->high) {
+        struct stat_interval i = stat_all_equal(d[0], n, -most, most, boot.confidence);
+        e->low = i.low;
+        e->high = i.high;
+    }
     if (rc == 0 && w)
         rc = stat_wilcoxon(w, d, n, err);
 done:
@@ -95,9 +116,10 @@ static int one_claim(struct report *r, size_t i, struct idem_err *err)
     }
     if (o->n_prompts == 0)
         goto done;
-    rc = difference(&o->effect, &o->test, r, v, o->n_prompts, m, 0, m - 1, err);
+    double most = most_difference(r, c);
+    rc = difference(&o->effect, &o->test, r, v, o->n_prompts, m, 0, m - 1, most, err);
     for (size_t k = 0; rc == 0 && k + 1 < m; k++)
-        rc = difference(&o->steps[k], NULL, r, v, o->n_prompts, m, k, k + 1, err);
+        rc = difference(&o->steps[k], NULL, r, v, o->n_prompts, m, k, k + 1, most, err);
     o->p = o->p_adjusted = o->test.p;
     o->flat = true;
     for (size_t p = 1; p < o->n_prompts; p++)

@@ -191,3 +191,12 @@ double stat_all_of_n_low(uint64_t n, double confidence)
         return NAN;
     return n == 0 ? 0.0 : det_exp(det_log(1.0 - confidence) / (double)n);
 }
+
+struct stat_interval stat_all_equal(double c, uint64_t n, double least, double most,
+                                    double confidence)
+{
+    if (!valid(n, n, confidence) || !(c >= least && c <= most))
+        return (struct stat_interval){NAN, NAN};
+    double q = 1.0 - stat_all_of_n_low(n, 0.5 + 0.5 * confidence);
+    return (struct stat_interval){c - q * (c - least), c + q * (most - c)};
+}

@@ -24,6 +24,13 @@ struct stat_interval stat_clopper_pearson(uint64_t k, uint64_t n, double confide
  * about 1 - 3/n, the rule of three (Hanley & Lippman-Hand 1983, JAMA 249:1743). n = 0 gives 0. */
 double stat_all_of_n_low(uint64_t n, double confidence);
 
+/* All n values that were seen are c, values between least and most are possible: an interval of
+ * their mean. With probability (1 - confidence) / 2 or more no other value is seen while their share
+ * is q = 1 - ((1 - confidence) / 2)^(1 / n); at worst they all are least, or most. n = 0: [least,
+ * most]. c or confidence out of range: NaN. A bootstrap of such a sample has no width. */
+struct stat_interval stat_all_equal(double c, uint64_t n, double least, double most,
+                                    double confidence);
+
 /* Standard normal distribution and its inverse; p in (0, 1), else NaN. */
 double stat_normal_cdf(double z);
 double stat_normal_quantile(double p);

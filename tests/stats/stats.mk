@@ -15,6 +15,7 @@ check-statistics: $(CHECK_STATISTICS)
 check-statistics-short: $(CHECK_STATISTICS)
 	@$(CHECK_STATISTICS) 60 > $(BUILD)/check_statistics.txt || { cat $(BUILD)/check_statistics.txt; exit 1; }
 	@tail -1 $(BUILD)/check_statistics.txt
+	@$(MAKE) --no-print-directory check-pipeline RUNS=40
 
 # Writes models whose next-token distribution is known in closed form (tests/bigram_model.h).
 $(BUILD)/make_bigram: tests/bigram/make_bigram.c tests/bigram_model.h tests/gguf_write.h $(call obj_of,base)

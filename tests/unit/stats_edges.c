@@ -327,7 +327,13 @@ static void test_share_edges(void **state)
     assert_true(s.value == 1 && s.low == 0 && s.high == 1);
     assert_int_equal(stat_share(&s, bad, 2, 2, 0.95, &err), -1);
     assert_int_equal(stat_share(&s, one, 2, 1, 0.95, &err), -1);
-    struct stat_interval i = stat_sequence(0, 0, 0.95);
+    struct stat_interval i = stat_all_equal(0, 10, -1, 1, 0.95);
+    assert_true(fabs(i.high - (1 - pow(0.025, 0.1))) < 1e-15 && i.low == -i.high);
+    i = stat_all_equal(1, 10, 0, 1, 0.95);   /* Clopper & Pearson's of 10 in 10 */
+    assert_true(i.high == 1 && fabs(i.low - stat_clopper_pearson(10, 10, 0.95).low) < 1e-12);
+    i = stat_all_equal(0.5, 0, 0, 1, 0.95);
+    assert_true(i.low == 0 && i.high == 1 && isnan(stat_all_equal(2, 3, 0, 1, 0.95).low));
+    i = stat_sequence(0, 0, 0.95);
     assert_true(i.low == 0 && i.high == 1 && isnan(stat_sequence(3, 2, 0.95).low) &&
                 isnan(stat_sequence(NAN, 2, 0.95).low) && isnan(stat_sequence(1, 2, 1).low));
     uint64_t n = stat_sequence_most(0.95, 0.2);
