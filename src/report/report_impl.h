@@ -10,6 +10,7 @@
 #include "stats/boot.h"
 #include "stats/interval.h"
 #include "stats/paired.h"
+#include "stats/share.h"
 
 /* ---- the run in memory -------------------------------------------------------------------------- */
 

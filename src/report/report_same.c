@@ -81,14 +81,11 @@ static int compare_all(struct report *r, struct comparison **out, size_t *n, str
     return rc;
 }
 
-/* The share identical with prompts as clusters. When every comparison of every prompt came out the
- * same way a bootstrap sees nothing, and the exact bound over prompts takes its place. */
+/* The share identical with prompts as clusters (stats/share.h). When every comparison of every
+ * prompt came out the same way it is one-sided: the exact bound over prompts. */
 static int interval(struct rep_same *s, const double *x, const size_t *start, const struct report *r,
                     struct idem_err *err)
 {
-    struct stat_boot b;
-    struct stat_estimate e;
-    report_boot(r, &b);
     s->low = 0;
     s->high = 1;
     s->low_computations = NAN;
@@ -97,15 +94,26 @@ static int interval(struct rep_same *s, const double *x, const size_t *start, co
     if (s->n_same == s->n) {
         s->low = stat_all_of_n_low(s->n_prompts, r->confidence);
         s->low_computations = stat_all_of_n_low(s->n, r->confidence);
-    } else if (s->n_same == 0) {
-        s->high = 1 - stat_all_of_n_low(s->n_prompts, r->confidence);
-    } else if (s->n_prompts > 1) {
-        if (stat_boot_mean(&e, x, start, s->n_prompts, &b, err) != 0)
-            return -1;
-        s->low = e.low;
-        s->high = e.high;
+        return 0;
     }
-    return 0;
+    if (s->n_same == 0) {
+        s->high = 1 - stat_all_of_n_low(s->n_prompts, r->confidence);
+        return 0;
+    }
+    double *v = calloc(s->n_prompts, sizeof *v);
+    if (!v)
+        return err_memory(err, "comparisons", s->n_prompts * sizeof *v);
+    for (size_t i = 0; i < s->n_prompts; i++) {
+        for (size_t j = start[i]; j < start[i + 1]; j++)
+            v[i] += x[j];
+        v[i] /= (double)(start[i + 1] - start[i]);
+    }
+    struct stat_share share;
+    int rc = stat_share(&share, v, s->n_prompts, s->n, r->confidence, err);
+    s->low = share.low;
+    s->high = share.high;
+    free(v);
+    return rc;
 }
 
 struct filter { bool by_setting, by_host; uint32_t value; };
