@@ -117,7 +117,7 @@ INLINE void tile_q8(enum qtype type, int T, float *y, size_t ldy, const struct g
 #define MATMUL_TILES TILE(8) TILE(4) TILE(2) TILE(1)
 #include "kernels/matmul_template.h"
 
-#include "kernels/x86_noise.h"
+#include "kernels/x86_noise_template.h"
 
 INLINE __m256i peak_step_i8(__m256i a, __m256i x)
 {

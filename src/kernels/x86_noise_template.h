@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The operations of ref_noise.c for x86. A lane is a row, a position or a dimension, so that every
  * order of the terms costs the same. Included once, by avx2.c, behind dot_block. */
-#ifndef KERNELS_X86_NOISE_H
-#define KERNELS_X86_NOISE_H
+#ifndef KERNELS_X86_NOISE_TEMPLATE_H
+#define KERNELS_X86_NOISE_TEMPLATE_H
 
 #include "kernels/noise.h"
 #include "kernels/x86_f32.h"
