@@ -67,6 +67,7 @@ help:
 	@echo 'make isa         the same bits by AVX2, AVX-512, SSE4.1 and NEON (cross-compiled, under qemu)'
 	@echo 'make arch        fixtures of tests/data/arch anew, by transformers (ONLY=prefix)'
 	@echo 'make test-peers  beside llama.cpp and transformers (LLAMA_CPP=folder ORACLE_PY=python)'
+	@echo 'make bench-peers beside llama.cpp and transformers: docs/performance.md (ONLY, QUICK, LLAMA_CPP, ORACLE_PY)'
 	@echo 'make oracle      fixtures of tests/data/oracle anew, by transformers (5 GB)'
 	@echo 'make install     to PREFIX ($(PREFIX)), below DESTDIR; make uninstall removes it'
 	@echo 'make clean       remove $(BUILD)/'
