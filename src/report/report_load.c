@@ -202,7 +202,7 @@ static int take_row(struct loader *l, const struct store_row *row, struct idem_e
     return intern_variant(l, row, t->cls, &t->variant, err);
 }
 
-/* "base" or, where the arithmetic has added noise, "base [noise shuffle]". */
+/* "base" or, where noise is added to the arithmetic, "base [noise shuffle]". */
 static int label_settings(struct report *r, struct idem_err *err)
 {
     r->labels = arena_array(&r->arena, r->n_settings + 1, sizeof *r->labels);
@@ -211,8 +211,8 @@ static int label_settings(struct report *r, struct idem_err *err)
         char noise[ARITH_NOISE_TEXT];
         struct buf b;
         r->labels[i] = r->settings[i].name;
-        if (arith_noise_is_none(&z))
-            continue;
+        if (arith_noise_is_none(&z) || strcmp(r->settings[i].factor, "noise") == 0)
+            continue;                /* "noise=shuffle" says it already */
         arith_noise_text(&z, noise);
         buf_init(&b, 1 << 16);
         buf_addf(&b, "%s [noise %s]", r->settings[i].name, noise);

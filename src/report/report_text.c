@@ -385,7 +385,7 @@ static void write_foot(struct writer *w, const struct report *r)
     paragraphf(w, 2, "model %s (SHA-256 %.16s), %s, sampler %s, backend %s %s", run->model_name,
                run->model_digest, run->numerics, run->sampler, run->backend, run->backend_version);
     if (strcmp(run->noise, "none") != 0)
-        paragraphf(w, 2, "noise added to the arithmetic: %s (settings marked [noise ...])", run->noise);
+        paragraphf(w, 2, "noise was added to the arithmetic of the settings that say so: %s", run->noise);
     paragraphf(w, 2, "%zu prompts, %zu settings, %zu host states, %s trials; experiment %s",
                r->n_bases, r->n_settings, r->n_hosts, rep_count(n, r->n_trials),
                run->experiment_path);
