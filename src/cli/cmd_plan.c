@@ -81,6 +81,13 @@ static uint32_t n_vocab_of(const struct experiment *e)
     return n_vocab;
 }
 
+/* Why the seeds change nothing in a setting with noise; NULL: they do, or there is none. */
+static const char *seed_idle(const struct plan_setting *s)
+{
+    bool idle = s->values.noise && !rec_settings_seeded(&s->values);
+    return idle ? "nothing is drawn, and of the noise only shuffle has a seed" : NULL;
+}
+
 /* What a setting is, and what of it changes nothing. */
 static void print_setting(struct buf *out, const struct plan_setting *s, uint32_t n_vocab)
 {
@@ -105,6 +112,20 @@ static void print_setting(struct buf *out, const struct plan_setting *s, uint32_
                 buf_addf(out, ", %s", idle[k].name);
         buf_addf(out, " (%s)\n", idle[i].why);
     }
+    if (seed_idle(s))
+        buf_addf(out, "  %-26s   without effect: seed (%s)\n", "", seed_idle(s));
+}
+
+static void json_idle_one(struct json *j, const struct plan_setting *s, const char *name, const char *why)
+{
+    json_begin(j, '{');
+    json_key(j, "setting");
+    json_strz(j, s->id);
+    json_key(j, "hyperparameter");
+    json_strz(j, name);
+    json_key(j, "why");
+    json_strz(j, why);
+    json_end(j);
 }
 
 static void json_idle(struct json *j, const struct plan *p, uint32_t n_vocab)
@@ -114,16 +135,10 @@ static void json_idle(struct json *j, const struct plan *p, uint32_t n_vocab)
     json_begin(j, '[');
     for (size_t i = 0; i < p->n_settings; i++) {
         size_t n = plan_settings_idle(&p->settings[i].values, p->settings[i].named, n_vocab, idle);
-        for (size_t k = 0; k < n; k++) {
-            json_begin(j, '{');
-            json_key(j, "setting");
-            json_strz(j, p->settings[i].id);
-            json_key(j, "hyperparameter");
-            json_strz(j, idle[k].name);
-            json_key(j, "why");
-            json_strz(j, idle[k].why);
-            json_end(j);
-        }
+        for (size_t k = 0; k < n; k++)
+            json_idle_one(j, &p->settings[i], idle[k].name, idle[k].why);
+        if (seed_idle(&p->settings[i]))
+            json_idle_one(j, &p->settings[i], "seed", seed_idle(&p->settings[i]));
     }
     json_end(j);
 }

@@ -16,7 +16,7 @@ from harness import Failure, Idem  # noqa: E402
 
 MODULES = [
     "test_usage", "test_data", "test_bad_input", "test_arch", "test_beam", "test_sampling", "test_convert", "test_bench",
-    "test_runs", "test_perturb", "test_performance", "test_pull", "test_install",
+    "test_runs", "test_noise", "test_perturb", "test_performance", "test_pull", "test_install",
 ]
 
 
