@@ -347,6 +347,7 @@ static void damaged_rows_are_named(void **state)
         {"UPDATE settings SET stop = '[' WHERE setting = 1", "table settings, row 1"},
         {"UPDATE settings SET sampler = 'dice' WHERE setting = 1", "table settings, row 1"},
         {"UPDATE settings SET early_stopping = 'soon'", "table settings, row 0"},
+        {"UPDATE settings SET noise = 'loud' WHERE setting = 1", "table settings, row 1"},
         {"UPDATE hosts SET cache = 'warm'", "table hosts, row 0"},
         {"UPDATE claims SET settings = '[0,9]'", "table claims, row 0"},
         {"DROP TABLE tokens", "no such table: tokens"},
@@ -360,6 +361,24 @@ static void damaged_rows_are_named(void **state)
         if (!strstr(err.msg, cases[i].says) || err.code != IDEM_ERR_FORMAT)
             fail_msg("%s: %s", cases[i].sql, err.msg);
     }
+}
+
+/* A file of the schema before noise is read, and goes on. */
+static void a_file_without_noise_is_read(void **state)
+{
+    struct place *p = *state;
+    struct idem_err err = {0};
+    size_t n;
+    assert_int_equal(carry_on(p, 2, &err), 0);
+    sql_on(p->path, "ALTER TABLE settings DROP COLUMN noise; PRAGMA user_version=2");
+    struct store *s = store_open_read(p->path, &err);
+    if (!s)
+        fail_msg("%s", err.msg);
+    const struct store_setting *settings = store_settings(s, &n);
+    assert_true(n == FIX_SETTINGS && settings[0].settings.noise == 0 && settings[1].settings.noise == 0);
+    assert_int_equal(settings[1].settings.early_stopping, REC_EARLY_STOPPING_NEVER);
+    store_close(s);
+    assert_int_equal(carry_on(p, 2, &err), 0);
 }
 
 /* A flipped or cut file never crashes a reader or a writer (run under ASan in CI). */
@@ -409,6 +428,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_second_writer_waits_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(foreign_files_are_refused_and_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_rows_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_without_noise_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_bytes_never_crash, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

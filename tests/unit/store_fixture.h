@@ -66,6 +66,8 @@ static inline void fix_plan(struct fix *f)
     f->settings[1].settings.num_beams = 4;
     f->settings[1].settings.length_penalty = 1.5;
     f->settings[1].settings.early_stopping = REC_EARLY_STOPPING_NEVER;
+    struct arith_noise noise = {ARITH_ORDER_SPLITK, ARITH_ROUND_BF16, 7, 0};
+    f->settings[1].settings.noise = arith_noise_pack(&noise);
     f->hosts[0] = (struct store_host){"one", {1, 1, 512, REC_CACHE_COLD}};
     f->hosts[1] = (struct store_host){"two", {2, 8, 64, REC_CACHE_FORKED}};
     f->claim = (struct store_claim){"do_sample", "greedy is more deterministic", "do_sample",

@@ -171,6 +171,8 @@ static void the_plan_returns(void **state)
     assert_true(v->presence_penalty == -0.5 && v->frequency_penalty == 0.25);
     assert_true(v->min_new_tokens == 3 && v->num_beams == 4 && v->length_penalty == 1.5);
     assert_int_equal(v->early_stopping, REC_EARLY_STOPPING_NEVER);
+    assert_int_equal(v->noise, p->f.settings[1].settings.noise);
+    assert_true(v->noise != 0 && settings[0].settings.noise == 0);
     assert_int_equal(v->n_stop, 2);
     assert_string_equal(settings[1].settings.stop[0], "\n\n");
     assert_string_equal(settings[1].settings.stop[1], "\"end\", [x]");
