@@ -62,29 +62,83 @@ static double horner(double z, const double *c, int n)
 }
 
 /* e^x = 2^k e^r, r = x - k ln 2, |r| <= 0.3466; e^r = 1 + (r + r^2 P(r)), P from Taylor's
- * series up to r^14 / 14!. P is summed in pairs, which is faster than Horner's chain; this is the
- * one function that runs once per token of a vocabulary. */
+ * series up to r^14 / 14!, c. P is summed in pairs, which is faster than Horner's chain; this is the
+ * one function that runs once per token of a vocabulary. Sets t and e of type T, double or a vector:
+ * k is in the low bits of t, e = e^r. */
+static const double exp_c[] = {   /* 1/2! ... 1/14! */
+    1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0, 1.0 / 40320.0,
+    1.0 / 362880.0, 1.0 / 3628800.0, 1.0 / 39916800.0, 1.0 / 479001600.0,
+    1.0 / 6227020800.0, 1.0 / 87178291200.0
+};
+#define EXP_OF(T, x, t, e, c)                                                                    \
+    do {                                                                                         \
+        t = x * INV_LN2 + ROUNDER;                                                               \
+        T k = t - ROUNDER;                                                                       \
+        T r = (x - k * LN2_HI) - k * LN2_LO;                                                     \
+        T r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;                                                \
+        T p0 = (c[0] + c[1] * r) + (c[2] + c[3] * r) * r2;                                       \
+        T p1 = (c[4] + c[5] * r) + (c[6] + c[7] * r) * r2;                                       \
+        T p2 = ((c[8] + c[9] * r) + (c[10] + c[11] * r) * r2) + c[12] * r4;                      \
+        T p = (p0 + p1 * r4) + p2 * r8;                                                          \
+        e = 1.0 + (r + r2 * p);                                                                  \
+    } while (0)
+
 double det_exp(double x)
 {
-    static const double c[] = {   /* 1/2! ... 1/14! */
-        1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0, 1.0 / 40320.0,
-        1.0 / 362880.0, 1.0 / 3628800.0, 1.0 / 39916800.0, 1.0 / 479001600.0,
-        1.0 / 6227020800.0, 1.0 / 87178291200.0
-    };
+    double t, e;
     if (!(x <= EXP_MAX))
         return x > EXP_MAX ? INFINITY : x;
     if (x < EXP_MIN)
         return 0.0;
-    double t = x * INV_LN2 + ROUNDER;
-    double k = t - ROUNDER;
-    double r = (x - k * LN2_HI) - k * LN2_LO;
-    double r2 = r * r, r4 = r2 * r2, r8 = r4 * r4;
-    double p0 = (c[0] + c[1] * r) + (c[2] + c[3] * r) * r2;
-    double p1 = (c[4] + c[5] * r) + (c[6] + c[7] * r) * r2;
-    double p2 = ((c[8] + c[9] * r) + (c[10] + c[11] * r) * r2) + c[12] * r4;
-    double p = (p0 + p1 * r4) + p2 * r8;
-    double e = 1.0 + (r + r2 * p);
-    return from_bits(bits_of(e) + (bits_of(t) << 52));   /* k is in the low bits of t */
+    EXP_OF(double, x, t, e, exp_c);
+    return from_bits(bits_of(e) + (bits_of(t) << 52));
+}
+
+/* Four at a time: the operations of det_exp in each lane. */
+typedef double lanes __attribute__((vector_size(32)));
+typedef uint64_t lane_bits __attribute__((vector_size(32)));
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void exp_lanes(double *y)
+{
+    lanes x, t, e;
+    lane_bits bits;
+    memcpy(&x, y, sizeof x);
+    EXP_OF(lanes, x, t, e, exp_c);
+    bits = ((lane_bits)e + ((lane_bits)t << 52)) & ~(lane_bits)(x < EXP_MIN);
+    memcpy(y, &bits, sizeof bits);
+}
+
+INLINE void exp_many(double *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        if (x[i] <= EXP_MAX && x[i + 1] <= EXP_MAX && x[i + 2] <= EXP_MAX && x[i + 3] <= EXP_MAX)
+            exp_lanes(x + i);
+        else
+            for (size_t j = i; j < i + 4; j++)
+                x[j] = det_exp(x[j]);
+    }
+    for (; i < n; i++)
+        x[i] = det_exp(x[i]);
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static void exp_many_avx2(double *x, size_t n)
+{
+    exp_many(x, n);
+}
+#endif
+
+void det_exp_many(double *x, size_t n)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2")) {
+        exp_many_avx2(x, n);
+        return;
+    }
+#endif
+    exp_many(x, n);
 }
 
 /* log x as the return value plus *lo, together some three bits more exact than binary64 holds.

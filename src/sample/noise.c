@@ -97,10 +97,7 @@ static bool loses(double d, uint64_t bits)
 
 int32_t noise_draw(const struct noise *z, const float *score, const int32_t *alive, size_t n)
 {
-    int32_t id = alive[0];
-    for (size_t i = 1; i < n; i++)
-        if (score[alive[i]] > score[id])
-            id = alive[i];
+    int32_t id = rank_best(score, alive, n);
     double best = (double)score[id] + noise_gumbel(noise_bits(z, id));
     bool prune = score[id] < 1e6f && score[id] > -1e6f;
     uint32_t have = UINT32_MAX;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Ordering tokens by value and id: selection of the best k, and a heap. */
+#include <string.h>
+
 #include "base/half.h"
 #include "sample/sampler.h"
 
@@ -13,6 +15,49 @@ uint64_t rank_key(float value, int32_t id)
 int32_t rank_id(uint64_t key)
 {
     return (int32_t)~(uint32_t)key;
+}
+
+/* The largest of x[n], n >= 1; of -0 and +0 either. */
+static float largest(const float *x, size_t n)
+{
+    typedef float lanes __attribute__((vector_size(16)));
+    typedef int32_t lane_bits __attribute__((vector_size(16)));
+    float max = x[0], part[4];
+    size_t i = 0;
+    if (n >= 16) {
+        lanes m[4], v;
+        memcpy(m, x, sizeof m);
+        for (i = 16; i + 16 <= n; i += 16)
+            for (int j = 0; j < 4; j++) {
+                memcpy(&v, x + i + 4 * j, sizeof v);
+                lane_bits larger = v > m[j];
+                m[j] = (lanes)(((lane_bits)v & larger) | ((lane_bits)m[j] & ~larger));
+            }
+        for (int j = 0; j < 4; j++) {
+            memcpy(part, &m[j], sizeof part);
+            for (int l = 0; l < 4; l++)
+                max = part[l] > max ? part[l] : max;
+        }
+    }
+    for (; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    return max;
+}
+
+int32_t rank_best(const float *score, const int32_t *alive, size_t n)
+{
+    if ((size_t)alive[n - 1] == n - 1) {        /* all of 0 .. n - 1 */
+        float max = largest(score, n);
+        int32_t id = 0;
+        while ((size_t)id < n - 1 && score[id] != max)
+            id++;
+        return id;
+    }
+    int32_t best = alive[0];
+    for (size_t i = 1; i < n; i++)
+        if (score[alive[i]] > score[best])
+            best = alive[i];
+    return best;
 }
 
 /* Sinks h[i] in a heap whose root is the least (sign = 0) or the largest (sign = all ones). */

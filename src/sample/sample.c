@@ -109,9 +109,10 @@ void sample_raw(struct sampler *s, const float *logits, const struct sample_stat
 /* log of the sum of e^score over the survivors, added in ascending order of id. */
 static double survivors_logsumexp(const struct sampler *s, float max)
 {
-    double sum = 0.0;
-    for (size_t i = 0; i < s->n_alive; i++)
-        sum += det_exp((double)s->score[s->alive[i]] - (double)max);
+    double sum = 0.0, e[SELECT_EXPS];
+    for (size_t i = 0, n; (n = select_exps(s, i, (double)max, e)) > 0; i += n)
+        for (size_t j = 0; j < n; j++)
+            sum += e[j];
     return (double)max + det_log(sum);
 }
 

@@ -43,6 +43,8 @@ bool sample_survives(const struct sampler *s, int32_t id);
 uint64_t rank_key(float value, int32_t id);
 int32_t rank_id(uint64_t key);
 
+/* The id with the largest score among ids alive[n] (ascending, n >= 1), ties to the lowest id. */
+int32_t rank_best(const float *score, const int32_t *alive, size_t n);
 /* The k best of x[n] in order (best first) into key[k]; 1 <= k <= n. */
 void rank_top(uint64_t *key, size_t k, const float *x, size_t n);
 /* A heap of n keys, the largest at h[0]; taking it leaves n - 1. */
@@ -79,7 +81,11 @@ void select_eta(struct sampler *s, double epsilon, size_t min_keep);
 void select_exactly(struct sampler *s, size_t k);   /* the k best, ties to the lowest ids */
 void select_seen(struct sampler *s, bool keep);     /* only what is marked, or not; clears marks */
 void select_from(struct sampler *s, float least);   /* only scores of at least this */
-int32_t select_best(const struct sampler *s);       /* the largest score, ties to the lowest id */
+int32_t select_best(const struct sampler *s);       /* rank_best of the survivors */
+/* e[j] = e^(score - base) of survivors at, at + 1, …, in ascending order of id, at most
+ * SELECT_EXPS of them; returns how many: 0 after the last. */
+enum { SELECT_EXPS = 256 };
+size_t select_exps(const struct sampler *s, size_t at, double base, double e[SELECT_EXPS]);
 /* Fills weight of the survivors with floor(2^44 e^(score - best)) and returns the sum, so that
  * sums of probabilities are exact and have no order. */
 uint64_t select_weigh(struct sampler *s);

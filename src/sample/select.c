@@ -13,11 +13,16 @@
 
 int32_t select_best(const struct sampler *s)
 {
-    int32_t best = s->alive[0];
-    for (size_t i = 1; i < s->n_alive; i++)
-        if (s->score[s->alive[i]] > s->score[best])
-            best = s->alive[i];
-    return best;
+    return rank_best(s->score, s->alive, s->n_alive);
+}
+
+size_t select_exps(const struct sampler *s, size_t at, double base, double e[SELECT_EXPS])
+{
+    size_t n = s->n_alive - at < SELECT_EXPS ? s->n_alive - at : SELECT_EXPS;
+    for (size_t j = 0; j < n; j++)
+        e[j] = (double)s->score[s->alive[at + j]] - base;
+    det_exp_many(e, n);
+    return n;
 }
 
 /* The survivor with the k-th largest score, ties to the lowest id; 1 <= k <= n_alive. */
@@ -46,25 +51,26 @@ void select_seen(struct sampler *s, bool keep)
 
 uint64_t select_weigh(struct sampler *s)
 {
-    double max = (double)s->score[select_best(s)];
+    double max = (double)s->score[select_best(s)], e[SELECT_EXPS];
     uint64_t total = 0;
-    for (size_t i = 0; i < s->n_alive; i++) {
-        int32_t id = s->alive[i];
-        s->weight[id] = (uint64_t)(det_exp((double)s->score[id] - max) * WEIGHT_ONE);
-        total += s->weight[id];
-    }
+    for (size_t i = 0, n; (n = select_exps(s, i, max, e)) > 0; i += n)
+        for (size_t j = 0; j < n; j++) {
+            uint64_t weight = (uint64_t)(int64_t)(e[j] * WEIGHT_ONE);   /* signed: one instruction */
+            s->weight[s->alive[i + j]] = weight;
+            total += weight;
+        }
     return total;
 }
 
 /* Entropy of the survivors in nats, and the log of the sum of e^score. */
 static double entropy_of(const struct sampler *s, double *logsumexp)
 {
-    double max = (double)s->score[select_best(s)], sum = 0.0, dot = 0.0;
-    for (size_t i = 0; i < s->n_alive; i++) {
-        double d = (double)s->score[s->alive[i]] - max, e = det_exp(d);
-        sum += e;
-        dot += e * d;
-    }
+    double max = (double)s->score[select_best(s)], sum = 0.0, dot = 0.0, e[SELECT_EXPS];
+    for (size_t i = 0, n; (n = select_exps(s, i, max, e)) > 0; i += n)
+        for (size_t j = 0; j < n; j++) {
+            sum += e[j];
+            dot += e[j] * ((double)s->score[s->alive[i + j]] - max);
+        }
     *logsumexp = max + det_log(sum);
     return det_log(sum) - dot / sum;
 }

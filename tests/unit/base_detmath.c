@@ -103,6 +103,33 @@ static void test_edges(void **state)
 }
 
 /* What must hold exactly: odd and even functions, and monotony of exp next to its cuts. */
+/* Many at once: the bits of one at a time, at every length and place. */
+static void test_exp_many(void **state)
+{
+    static const double edges[] = {
+        0.0, -0.0, 1.0, -1.0, INFINITY, -INFINITY, NAN, 0x1.62e42fefa39efp+9, 0x1.62e42fefa39fp+9,
+        -0x1.6232bdd7abcd2p+9, -0x1.6232bdd7abcd3p+9, 1e308, -1e308, 5e-324, -37.5, 88.0
+    };
+    enum { N_EDGES = sizeof edges / sizeof edges[0], N = 4096 };
+    static double x[N], y[N];
+    uint64_t r = 1;
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        r = r * 6364136223846793005u + 1442695040888963407u;
+        double u = (double)(r >> 11) * 0x1p-53;
+        x[i] = i % 7 == 0 ? edges[(r >> 40) % N_EDGES] : i % 2 ? 1500.0 * u - 750.0 : -40.0 * u;
+    }
+    for (size_t from = 0; from < 8; from++)
+        for (size_t n = 0; from + n <= N; n = n < 40 ? n + 1 : n * 3) {
+            memcpy(y, x, sizeof y);
+            det_exp_many(y + from, n);
+            for (size_t i = 0; i < N; i++) {
+                double want = i < from || i >= from + n ? x[i] : det_exp(x[i]);
+                assert_memory_equal(&y[i], &want, sizeof want);
+            }
+        }
+}
+
 static void test_symmetry(void **state)
 {
     (void)state;
@@ -127,7 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_symmetry),
+        cmocka_unit_test(test_exp_many), cmocka_unit_test(test_symmetry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
