@@ -59,23 +59,17 @@ int noise_init(struct noise *z, const struct sample_key *key, struct idem_err *e
     return 0;
 }
 
-static philox4x32_ctr_t block(const struct noise *z, uint32_t pair)
+static uint64_t bits_of(uint32_t w0, uint32_t w1, uint32_t w2, uint32_t w3, uint32_t id)
 {
-    philox4x32_ctr_t c = {{pair, z->position, z->sample, z->beam}};
-    philox4x32_key_t k = {{(uint32_t)z->key, (uint32_t)(z->key >> 32)}};
-    return philox4x32(c, k);
-}
-
-static uint64_t bits_in(const philox4x32_ctr_t *r, uint32_t id)
-{
-    return id & 1u ? ((uint64_t)r->v[3] << 32 | r->v[2]) >> 12
-                   : ((uint64_t)r->v[1] << 32 | r->v[0]) >> 12;
+    return id & 1u ? ((uint64_t)w3 << 32 | w2) >> 12 : ((uint64_t)w1 << 32 | w0) >> 12;
 }
 
 uint64_t noise_bits(const struct noise *z, int32_t id)
 {
-    philox4x32_ctr_t r = block(z, (uint32_t)id >> 1);
-    return bits_in(&r, (uint32_t)id);
+    philox4x32_ctr_t c = {{(uint32_t)id >> 1, z->position, z->sample, z->beam}};
+    philox4x32_key_t k = {{(uint32_t)z->key, (uint32_t)(z->key >> 32)}};
+    c = philox4x32(c, k);
+    return bits_of(c.v[0], c.v[1], c.v[2], c.v[3], (uint32_t)id);
 }
 
 double noise_gumbel(uint64_t bits)
@@ -100,18 +94,20 @@ int32_t noise_draw(const struct noise *z, const float *score, const int32_t *ali
     int32_t id = rank_best(score, alive, n);
     double best = (double)score[id] + noise_gumbel(noise_bits(z, id));
     bool prune = score[id] < 1e6f && score[id] > -1e6f;
-    uint32_t have = UINT32_MAX;
-    philox4x32_ctr_t r = {{0}};
+    uint32_t have = UINT32_MAX, word[4][NOISE_PAIRS];
+    bool dense = (size_t)(alive[n - 1] - alive[0]) / n < NOISE_PAIRS;
     for (size_t i = 0; i < n; i++) {
         uint32_t j = (uint32_t)alive[i];
         double d = (double)score[j] - best;
         if (prune && d < -37.5)
             continue;                       /* beyond the largest noise */
-        if (j >> 1 != have) {
-            have = j >> 1;
-            r = block(z, have);
+        uint32_t pair = j >> 1, at = pair % NOISE_PAIRS;
+        if (dense && pair - at != have) {
+            have = pair - at;
+            noise_words(z, have, word);
         }
-        uint64_t bits = bits_in(&r, j);
+        uint64_t bits = dense ? bits_of(word[0][at], word[1][at], word[2][at], word[3][at], j)
+                              : noise_bits(z, alive[i]);
         if (prune && d <= 0.0 && loses(d, bits))
             continue;
         double sum = (double)score[j] + noise_gumbel(bits);

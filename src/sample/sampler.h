@@ -101,6 +101,9 @@ double select_rank_typical(struct sampler *s, double *logsumexp);
 struct noise { uint64_t key; uint32_t sample, position, beam; };   /* beam: 0 without beams */
 int noise_init(struct noise *z, const struct sample_key *key, struct idem_err *err);
 uint64_t noise_bits(const struct noise *z, int32_t id);
+/* The four words of Philox of the pairs first, first + 1, … of ids (philox.c). */
+enum { NOISE_PAIRS = 8 };
+void noise_words(const struct noise *z, uint32_t first, uint32_t word[4][NOISE_PAIRS]);
 double noise_gumbel(uint64_t bits);
 /* The survivor with the largest score + noise, ties to the lowest id. */
 int32_t noise_draw(const struct noise *z, const float *score, const int32_t *alive, size_t n);

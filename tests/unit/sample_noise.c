@@ -56,6 +56,48 @@ static void test_place(void **state)
     assert_true(noise_gumbel(0) > -3.61 && noise_gumbel(((uint64_t)1 << 52) - 1) < 36.74);
 }
 
+/* Many tokens at once have the bits of each alone, and so the draw of a plain search. */
+static void test_many(void **state)
+{
+    enum { N = 5000 };
+    static float score[N];
+    static int32_t alive[N];
+    uint32_t x = 7;
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        struct noise z = {.key = 0x9E3779B97F4A7C15u * (unsigned)(round + 1),
+                          .sample = (uint32_t)round % 3, .position = (uint32_t)round,
+                          .beam = (uint32_t)round % 2};
+        uint32_t word[4][NOISE_PAIRS], first = (uint32_t)round * 1000003u;
+        noise_words(&z, first, word);
+        for (uint32_t i = 0; i < NOISE_PAIRS; i++) {
+            philox4x32_ctr_t c = {{first + i, z.position, z.sample, z.beam}};
+            philox4x32_key_t k = {{(uint32_t)z.key, (uint32_t)(z.key >> 32)}};
+            c = philox4x32(c, k);
+            for (int w = 0; w < 4; w++)
+                assert_int_equal(word[w][i], c.v[w]);
+        }
+        size_t n = 0;
+        unsigned every = 1u + (unsigned)round % 20;   /* dense and sparse sets */
+        for (int32_t id = 0; id < N; id++) {
+            x = x * 1664525u + 1013904223u;
+            score[id] = (float)(x >> 8) * 0x1p-24f * (round % 5 == 0 ? 60.0f : 8.0f);
+            if ((x >> 4) % every == 0)
+                alive[n++] = id;
+        }
+        int32_t best = alive[0];
+        double most = -INFINITY;
+        for (size_t i = 0; i < n; i++) {
+            double sum = (double)score[alive[i]] + noise_gumbel(noise_bits(&z, alive[i]));
+            if (sum > most) {
+                most = sum;
+                best = alive[i];
+            }
+        }
+        assert_int_equal(noise_draw(&z, score, alive, n), best);
+    }
+}
+
 /* Frequencies of 20000 draws against the exact processed distribution. The seeds are fixed, so
  * this is no random test; the bound is the 0.999 quantile of chi-square for the freedom at hand. */
 static void test_distribution(void **state)
@@ -157,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_philox),
         cmocka_unit_test(test_place),
+        cmocka_unit_test(test_many),
         cmocka_unit_test(test_distribution),
         cmocka_unit_test(test_common_numbers),
     };
