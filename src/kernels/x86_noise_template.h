@@ -63,8 +63,11 @@ INLINE void noise_step(int G, struct noise_sum *s, const struct kern_order *o, u
         noise_part(G, s, o, acc);
 }
 
+/* v: the sum of all parts; as it is where there is none. */
 INLINE void noise_end(int G, struct noise_sum *s, const struct kern_order *o, __m256 *v)
 {
+    if (s->n_done == 0)
+        return;
     s->n_done--;
     for (int i = 0; i < G; i++)
         v[i] = s->done[s->n_done][i];
