@@ -278,7 +278,7 @@ int ops_check(struct pass *p, uint32_t il, struct idem_err *err)
 
 /* Rows of activations that a product in f32 mode goes over together: they stay in the L2 cache,
  * and there are enough of them to pay for dequantising the weights. */
-enum { F32_TILE_BYTES = 512 * 1024, F32_MIN_TILE = 32 };
+enum { F32_TILE_BYTES = 512 * 1024, F32_MIN_TILE = 36 };
 
 struct linear {
     struct pass *p;
@@ -298,7 +298,7 @@ static void linear_f32(const struct linear *j, const struct ops_linear *o, size_
 {
     const struct kern_matrix *w = o->w;
     size_t tile = F32_TILE_BYTES / (w->n_cols * sizeof(float));
-    tile = tile < F32_MIN_TILE ? F32_MIN_TILE : tile / 8 * 8;
+    tile = tile < F32_MIN_TILE ? F32_MIN_TILE : tile / 6 * 6;   /* kernels take six at a time */
     for (size_t t = 0; t < j->n; t += tile)
         j->p->k->matmul_f32(o->y + t * w->n_rows, w->n_rows, w, j->x + t * w->n_cols, w->n_cols,
                             j->n - t < tile ? j->n - t : tile, g0, g1, scratch);

@@ -7,6 +7,7 @@
 #if defined(__x86_64__)
 
 #include "kernels/peak.h"
+#define F32_GROUPS 4      /* 24 sums in 32 registers */
 #include "kernels/x86_f32.h"
 #include "kernels/x86_q8.h"
 #include "kernels/x86_vector.h"

@@ -14,6 +14,7 @@
 enum {
     KERN_ROWS = 8,        /* rows interleaved in one group of a packed matrix */
     KERN_BLOCK = 32,      /* columns per activation block */
+    KERN_F32_GROUPS = 4,  /* groups whose values the scratch of matmul_f32 holds at least */
     KERN_KV = 64          /* positions per KV block, aligned at absolute positions */
 };
 

@@ -302,7 +302,7 @@ void kern_pack(const struct kern_matrix *w, const uint8_t *rows, size_t group0, 
 
 size_t kern_scratch_bytes(size_t n_cols)
 {
-    return n_cols * KERN_ROWS * sizeof(float);          /* one group as binary32 */
+    return KERN_F32_GROUPS * n_cols * KERN_ROWS * sizeof(float);   /* groups as binary32 */
 }
 
 size_t kern_attn_scratch_bytes(size_t k_dim, size_t v_dim)

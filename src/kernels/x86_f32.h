@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT
- * Products with binary32 activations for x86: weights dequantised, then lane = row. For a prompt a
- * whole group of eight rows is dequantised and met with many tokens; for a token or two, four groups
- * go side by side, since one chain of dependent multiply-adds would wait for itself. Included once
- * by each instruction set's file. */
+ * Products with binary32 activations for x86: weights dequantised, then lane = row. For a prompt
+ * F32_GROUPS groups of eight rows are dequantised and met with F32_TOKENS tokens at a time; for a
+ * token or two, four groups go side by side, since one chain of dependent multiply-adds would wait
+ * for itself. Included once by each instruction set's file, which may define F32_GROUPS first: as many
+ * as its registers hold. */
 #ifndef KERNELS_X86_F32_H
 #define KERNELS_X86_F32_H
 
 #include "kernels/x86_q8.h"
+
+#ifndef F32_GROUPS
+#define F32_GROUPS 2      /* 12 sums, 2 weights and an activation in 16 registers */
+#endif
+enum { F32_TOKENS = 6 };  /* rows of activations may be a power of two apart, in one set of the L1 cache */
+_Static_assert(F32_GROUPS <= KERN_F32_GROUPS, "their values must have room");
 
 /* ---- weights as binary32: the values of kern_unpack_row ------------------------------------------ */
 
@@ -104,36 +111,54 @@ INLINE size_t least(size_t a, size_t b)
 
 /* ---- many tokens ----------------------------------------------------------------------------------- */
 
-/* C[t][0..8) = sum over k ascending of A[t][k] * B[k][0..8), fused. */
-INLINE void tile_f32(int T, float *y, size_t ldy, const float *b, const float *x, size_t ldx,
-                     size_t n, __m256i rows)
+/* G groups, b[i] their values, against T tokens: y[t][8 i + r] = sum over k ascending of
+ * x[t][k] * b[i][k][r], fused. A weight in a register meets all tokens, an activation all groups. */
+INLINE void tile_f32(int G, int T, float *y, size_t ldy, const float *const *b, const float *x,
+                     size_t ldx, size_t n, const __m256i *rows)
 {
-    __m256 acc[8];
-    for (int t = 0; t < T; t++)
-        acc[t] = _mm256_setzero_ps();
-    for (size_t c = 0; c < n; c++) {
-        __m256 v = _mm256_loadu_ps(b + 8 * c);
+    __m256 acc[F32_GROUPS][F32_TOKENS];
+    for (int i = 0; i < G; i++)
         for (int t = 0; t < T; t++)
-            acc[t] = _mm256_fmadd_ps(v, _mm256_set1_ps(x[(size_t)t * ldx + c]), acc[t]);
+            acc[i][t] = _mm256_setzero_ps();
+    for (size_t c = 0; c < n; c++) {
+        __m256 v[F32_GROUPS];
+        for (int i = 0; i < G; i++)
+            v[i] = _mm256_loadu_ps(b[i] + 8 * c);
+#pragma GCC unroll 16
+        for (int t = 0; t < T; t++) {
+            __m256 a = _mm256_set1_ps(x[(size_t)t * ldx + c]);
+            for (int i = 0; i < G; i++)
+                acc[i][t] = _mm256_fmadd_ps(v[i], a, acc[i][t]);
+        }
     }
-    for (int t = 0; t < T; t++)
-        _mm256_maskstore_ps(y + (size_t)t * ldy, rows, BROKEN(acc[t]));
+    for (int i = 0; i < G; i++)
+        for (int t = 0; t < T; t++)
+            _mm256_maskstore_ps(y + (size_t)t * ldy + i * KERN_ROWS, rows[i], BROKEN(acc[i][t]));
 }
 
-/* One group against all tokens. room: for the whole group. */
-static void many_tokens(values_fn values, float *y, size_t ldy, const struct group *g, size_t n,
-                        const float *x, size_t ldx, size_t n_tokens, __m256i rows, float *room)
+/* G groups from gi on against all tokens. room: for all their values. */
+INLINE void many_tokens(int G, values_fn values, float *y, size_t ldy, const struct kern_matrix *w,
+                        const struct pack_layout *l, size_t gi, const float *x, size_t ldx,
+                        size_t n_tokens, float *room)
 {
-    const float *b = values ? room : (const float *)(const void *)g->q;
-    for (size_t c = 0; values && c < n; c += KERN_BLOCK)
-        values(room + c * KERN_ROWS, g, c / KERN_BLOCK, least(n - c, KERN_BLOCK));
-    size_t t = 0;
-    for (; t + 8 <= n_tokens; t += 8)
-        tile_f32(8, y + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
+    size_t n = w->n_cols, t = 0;
+    const float *b[F32_GROUPS];
+    __m256i rows[F32_GROUPS];
+    for (int i = 0; i < G; i++) {
+        const struct group g = group_at(w, l, gi + (size_t)i);
+        float *mine = room + (size_t)i * n * KERN_ROWS;
+        b[i] = values ? mine : (const float *)(const void *)g.q;
+        rows[i] = rows_of(w, gi + (size_t)i);
+        for (size_t c = 0; values && c < n; c += KERN_BLOCK)
+            values(mine + c * KERN_ROWS, &g, c / KERN_BLOCK, least(n - c, KERN_BLOCK));
+    }
+    y += gi * KERN_ROWS;
+    for (; t + F32_TOKENS <= n_tokens; t += F32_TOKENS)
+        tile_f32(G, F32_TOKENS, y + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
     for (; t + 4 <= n_tokens; t += 4)
-        tile_f32(4, y + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
+        tile_f32(G, 4, y + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
     for (; t < n_tokens; t++)
-        tile_f32(1, y + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
+        tile_f32(G, 1, y + t * ldy, ldy, b, x + t * ldx, ldx, n, rows);
 }
 
 /* ---- few tokens ------------------------------------------------------------------------------------- */
@@ -191,11 +216,11 @@ static void matmul_f32(float *y, size_t ldy, const struct kern_matrix *w, const 
         few_tokens(values, y, ldy, w, &l, x, ldx, n_tokens, group0, group1);
         return;
     }
-    for (size_t gi = group0; gi < group1; gi++) {
-        const struct group g = group_at(w, &l, gi);
-        many_tokens(values, y + gi * KERN_ROWS, ldy, &g, w->n_cols, x, ldx, n_tokens, rows_of(w, gi),
-                    scratch);
-    }
+    size_t gi = group0;
+    for (; gi + F32_GROUPS <= group1; gi += F32_GROUPS)
+        many_tokens(F32_GROUPS, values, y, ldy, w, &l, gi, x, ldx, n_tokens, scratch);
+    for (; gi < group1; gi++)
+        many_tokens(1, values, y, ldy, w, &l, gi, x, ldx, n_tokens, scratch);
 }
 
 #endif
